@@ -1,0 +1,126 @@
+import type { Addr } from "../addr/addr.ts";
+import type { Family } from "../addr/family.ts";
+import type { Mac } from "../addr/mac.ts";
+import type { InterfaceAddr, Prefix } from "../addr/prefix.ts";
+
+/**
+ * This host's kernel network state, as far as we read and change it. `LinuxHost` drives iproute2, nft and iptables by
+ * argument vector, never through a shell; `MemoryHost` is its twin for tests. Both pass `test/contract/host.ts`.
+ */
+export interface Host {
+  /** Every interface with its addresses. */
+  links(): Promise<readonly Link[]>;
+
+  /** The main table's routes of one family. */
+  routes(family: Family): Promise<readonly Route[]>;
+
+  /** Which way a packet to `addr` would go, or undefined when it is unreachable. */
+  routeTo(addr: Addr): Promise<RouteLookup | undefined>;
+
+  /**
+   * Carries out the changes in order, in one batch where that is possible. One that fails does not stop the rest: the
+   * answer holds, at the place of each change, undefined or why it failed.
+   */
+  apply(changes: readonly HostChange[]): Promise<readonly (HostError | undefined)[]>;
+
+  /** The value of a sysctl named by its path below /proc/sys ("net/ipv4/ip_forward"), undefined when it does not exist. */
+  sysctl(path: string): Promise<string | undefined>;
+
+  /** Sets a sysctl. Throws a HostError when the kernel refuses or /proc/sys is read-only. */
+  setSysctl(path: string, value: string): Promise<void>;
+
+  /**
+   * Makes the nftables table hold exactly these chains, in one transaction; creates it where it is missing. `undefined`
+   * deletes the table; no error when there is none.
+   */
+  setNftTable(family: "ip" | "ip6" | "inet", name: string, chains: readonly NftChain[] | undefined): Promise<void>;
+
+  /** The table as the kernel has it, in the form that setNftTable takes, undefined when there is none. */
+  nftTable(family: "ip" | "ip6" | "inet", name: string): Promise<readonly NftChain[] | undefined>;
+
+  /**
+   * The iptables variants of one family that hold rules or a DROP policy in the filter table. An accept must be in each
+   * of them, since a drop in one is not overruled by an accept in the other.
+   */
+  iptablesInUse(family: Family): Promise<readonly IptablesVariant[]>;
+
+  /**
+   * Makes `chain` of the filter table hold exactly `rules` (each an argument list, as after `-A CHAIN`) and FORWARD jump
+   * to it first. `undefined` removes jump and chain. Idempotent.
+   */
+  setForwardChain(
+    family: Family,
+    variant: IptablesVariant,
+    chain: string,
+    rules: readonly (readonly string[])[] | undefined,
+  ): Promise<void>;
+}
+
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  /** "loopback", "veth", "bridge", "vxlan", "tun", "device" ... as `ip -d -j link` names the kind; "device" for none. */
+  readonly kind: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  readonly mac: Mac | undefined;
+  readonly txQueueLen: number;
+  readonly addresses: readonly LinkAddr[];
+}
+
+export interface LinkAddr extends InterfaceAddr {
+  readonly scope: "global" | "link" | "host" | "site";
+  readonly deprecated: boolean;
+  readonly dynamic: boolean;
+  readonly temporary: boolean;
+}
+
+export interface Route {
+  /** Undefined is the default route. */
+  readonly dst: Prefix | undefined;
+  readonly via?: Addr;
+  readonly dev: string;
+  readonly onlink?: boolean;
+  readonly src?: Addr;
+  /** "kernel", "boot", "static", or a number as text. */
+  readonly protocol?: string;
+  readonly metric?: number;
+}
+
+export interface RouteLookup {
+  readonly dev: string;
+  readonly via: Addr | undefined;
+  /** The source address that the kernel would use. */
+  readonly src: Addr | undefined;
+}
+
+export type HostChange =
+  | {
+      readonly kind: "link";
+      readonly dev: string;
+      readonly mtu?: number;
+      readonly up?: boolean;
+      readonly txQueueLen?: number;
+      readonly addrGenMode?: "none" | "eui64";
+    }
+  | { readonly kind: "delete-link"; readonly dev: string }
+  | { readonly kind: "address"; readonly dev: string; readonly address: InterfaceAddr }
+  | { readonly kind: "delete-address"; readonly dev: string; readonly address: InterfaceAddr }
+  | { readonly kind: "route"; readonly route: Route }
+  | { readonly kind: "delete-route"; readonly route: Route };
+
+export type IptablesVariant = "nft" | "legacy";
+
+/** A base chain of an nftables table. Rules are nft's own JSON expressions (libnftables-json(5)), one list per rule. */
+export interface NftChain {
+  readonly name: string;
+  readonly type: "filter" | "nat";
+  readonly hook: "prerouting" | "input" | "forward" | "output" | "postrouting";
+  readonly priority: number;
+  readonly rules: readonly (readonly object[])[];
+}
+
+/** A change that the kernel or a tool refused. `message` is one sentence that names the thing. */
+export class HostError extends Error {
+  override readonly name = "HostError";
+}
