@@ -10,10 +10,10 @@ import type { Family } from "../addr/family.ts";
 export interface Bind {
   readonly port: number;
 
-  /** What poll(2) waits on; empty where the implementation wakes its owner by itself (`onReadable`). */
+  /** What poll(2) waits on; empty where the implementation calls `onReadable` by itself. */
   readonly fds: readonly number[];
 
-  /** The most datagrams that one run may carry: 1 when the kernel does not cut runs for us (UDP_SEGMENT). */
+  /** The most datagrams that one run may carry. */
   readonly maxRun: number;
 
   /** Takes what waits, as much as fits `rx`. Returns how many rows it filled, 0 when nothing waits, or a negative errno. */
@@ -23,13 +23,14 @@ export interface Bind {
   readonly rx: RxRows;
 
   /**
-   * Sends a run. Returns how many datagrams are done with (sent, or lost for good and counted by `sendErrors`); fewer
-   * than the run holds means that the socket is full: keep the rest and wait for `pollOut`.
+   * Sends a run. Returns how many datagrams are done with, sent or lost for good; fewer than the run holds means that
+   * the socket is full: keep the rest and wait until it can be written to again.
    */
   send(run: TxRun): number;
 
-  /** Sends that the kernel refused, by errno, since open. Read by the control side. */
-  readonly sendErrors: ReadonlyMap<number, number>;
+  /** Datagrams that the kernel refused for good since open, and the errno of the last. */
+  readonly lost: number;
+  readonly lostErrno: number;
 
   close(): void;
 }
