@@ -23,12 +23,14 @@ export interface AgentConfig {
   readonly dataplane: "tun" | "kernel";
   readonly verifySender: "default" | "strict";
   readonly logLevel: "debug" | "info" | "warn" | "error";
-  readonly logFormat: "json" | "pretty";
+  /** "auto" is "pretty" on a terminal and "json" elsewhere. */
+  readonly logFormat: "auto" | "json" | "pretty";
 }
 
 export interface EtcdConfig {
+  /** URLs with scheme and port, all of one scheme: "http://10.0.0.1:2379". */
   readonly endpoints: readonly string[];
-  /** With its leading slash and without a trailing one: "/coreos.com/network". */
+  /** Cleaned as flannel does it, without a trailing slash: "/coreos.com/network"; empty for the root. */
   readonly prefix: string;
   readonly keyFile: string | undefined;
   readonly certFile: string | undefined;

@@ -1,0 +1,73 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { errorCode } from "../base/errors.ts";
+
+/** What the two health pages tell. Asked at every request, so it must be cheap. */
+export interface HealthSource {
+  /** Whether the agent's loops are running: false means that only a restart helps. */
+  live(): boolean;
+  /** Whether pods may be attached, and why or why not in one line. */
+  ready(): { readonly ready: boolean; readonly reason: string };
+}
+
+export interface HealthServer {
+  /** The port, also where 0 was asked for. */
+  readonly port: number;
+  /** Fulfilled once the server is closed, which the signal brings about; rejected if it died. */
+  readonly done: Promise<void>;
+}
+
+/**
+ * Serves `/healthz` (200 while the agent lives, else 503) and `/readyz` (200 or 503, with the reason) over HTTP until
+ * the signal aborts. Throws an Error whose cause carries the system's code where the address cannot be had.
+ */
+export async function serveHealth(
+  at: { readonly ip: string; readonly port: number },
+  source: HealthSource,
+  signal: AbortSignal,
+): Promise<HealthServer> {
+  const server = createServer((request, response) => answer(request, response, source));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(new Error(listenProblem(at, error), { cause: error })));
+    server.listen(at.port, at.ip, resolve);
+  });
+  server.removeAllListeners("error");
+  const done = new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.once("close", resolve);
+  });
+  const close = (): void => {
+    server.close();
+    server.closeAllConnections();
+  };
+  if (signal.aborted) close();
+  else signal.addEventListener("abort", close, { once: true });
+  const address = server.address();
+  return { port: typeof address === "object" && address ? address.port : at.port, done };
+}
+
+function answer(request: IncomingMessage, response: ServerResponse, source: HealthSource): void {
+  const say = (status: number, line: string): void => {
+    response.writeHead(status, { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" });
+    response.end(`${line.replaceAll(/\s+/g, " ").trim()}\n`);
+  };
+  const path = (request.url ?? "").split("?")[0];
+  if (path !== "/healthz" && path !== "/readyz") return say(404, "not found: there are /healthz and /readyz");
+  if (request.method !== "GET" && request.method !== "HEAD") return say(405, "only GET and HEAD are answered");
+  if (path === "/healthz") {
+    const live = source.live();
+    return say(live ? 200 : 503, live ? "twilld is running" : "twilld has stopped working and must be restarted");
+  }
+  const { ready, reason } = source.ready();
+  return say(ready ? 200 : 503, reason);
+}
+
+const LISTEN_PROBLEMS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "the port is in use; stop what holds it, or choose another --healthz-port",
+  EADDRNOTAVAIL: "this host does not have the address; give another --healthz-ip",
+  EACCES: "no permission; choose a --healthz-port above 1023, or run as root",
+};
+
+function listenProblem(at: { readonly ip: string; readonly port: number }, error: Error): string {
+  const where = at.ip.includes(":") ? `[${at.ip}]:${at.port}` : `${at.ip}:${at.port}`;
+  return `cannot serve health on ${where}: ${LISTEN_PROBLEMS[errorCode(error) ?? ""] ?? error.message}`;
+}

@@ -1,0 +1,63 @@
+import { pino } from "pino";
+import pretty from "pino-pretty";
+import { describeError } from "../base/errors.ts";
+import type { Fields, Level, Logger } from "../base/logger.ts";
+import type { AgentConfig } from "./config.ts";
+
+/** Where the lines go: process.stdout, or anything that takes text. */
+export interface LogOutput extends NodeJS.WritableStream {
+  readonly isTTY?: boolean;
+}
+
+/**
+ * The agent's logger: JSON, one object a line, or text for people. "auto" is text on a terminal and JSON elsewhere, as
+ * journald and log collectors want it. Lines are written before the call returns, so that none is lost when the process
+ * dies right after.
+ */
+export function createLogger(
+  config: Pick<AgentConfig, "logLevel" | "logFormat">,
+  output: LogOutput = process.stdout,
+): Logger {
+  const terminal = output.isTTY === true;
+  const text = config.logFormat === "pretty" || (config.logFormat === "auto" && terminal);
+  const sink = text ? pretty({ destination: output, sync: true, colorize: terminal, ...PRETTY }) : output;
+  const log = pino(
+    {
+      level: config.logLevel,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (level) => ({ level }) },
+      redact: ["password", "*.password", "*.*.password"],
+    },
+    sink,
+  );
+  const stacks = config.logLevel === "debug";
+  const write = (level: Level, sentence: string, fields: Fields = {}): void => {
+    if (log.isLevelEnabled(level)) log[level](plainFields(fields, stacks), sentence);
+  };
+  return {
+    debug: (sentence, fields) => write("debug", sentence, fields),
+    info: (sentence, fields) => write("info", sentence, fields),
+    warn: (sentence, fields) => write("warn", sentence, fields),
+    error: (sentence, fields) => write("error", sentence, fields),
+  };
+}
+
+const PRETTY = { singleLine: true, translateTime: "SYS:yyyy-mm-dd HH:MM:ss.l" } as const;
+
+// Names that pino writes itself: a field of the same name would be a second key in one JSON object.
+const TAKEN: ReadonlySet<string> = new Set(["level", "time", "msg"]);
+
+function plainFields(fields: Fields, stacks: boolean): Record<string, unknown> {
+  const plain: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(fields)) {
+    const name = TAKEN.has(key) ? `${key}_` : key;
+    if (value instanceof Error) {
+      plain[name] = describeError(value);
+      if (stacks && value.stack !== undefined) plain[`${name}Stack`] = value.stack;
+    } else {
+      plain[name] = value;
+    }
+  }
+  return plain;
+}
