@@ -20,6 +20,8 @@ test("directories are made and modes are as asked, in spite of the umask", () =>
   }
   expect(readFileSync(path, "utf8")).toBe("one");
   expect(statSync(path).mode & 0o777).toBe(0o644);
+  expect(statSync(join(dir, "a")).mode & 0o777).toBe(0o755);
+  expect(statSync(join(dir, "a", "b")).mode & 0o777).toBe(0o755);
 });
 
 test("the old file is replaced by a new one, and nothing else is left behind", () => {

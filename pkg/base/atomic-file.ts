@@ -1,21 +1,31 @@
-import { closeSync, fchmodSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import {
+  chmodSync,
+  closeSync,
+  fchmodSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, resolve } from "node:path";
 import { errorCode } from "./errors.ts";
 
 export interface AtomicFileOptions {
-  /** Mode of the file, whatever the umask says. */
+  /** Mode of the file. */
   readonly mode: number;
-  /** Mode of the directory and its parents where they have to be made; the umask applies. */
+  /** Mode of the directory and its parents where they have to be made. */
   readonly dirMode: number;
 }
 
 /**
  * Replaces the file at `path` as a whole: a reader sees the old text or the new one, and after a crash one of the two is
  * there (temporary file `path`.N.tmp in the same directory, fsync, rename; rename(2) is atomic within a file system).
- * Throws the system's error; the temporary file is removed then.
+ * The umask does not matter. Throws the system's error; the temporary file is removed then.
  */
 export function writeFileAtomic(path: string, text: string, options: AtomicFileOptions): void {
-  mkdirSync(dirname(path), { recursive: true, mode: options.dirMode });
+  makeDirectory(dirname(path), options.dirMode);
   const { fd, name } = openTemporary(path, options.mode);
   try {
     try {
@@ -41,6 +51,12 @@ export function syncDirectory(dir: string): void {
   } finally {
     closeSync(fd);
   }
+}
+
+function makeDirectory(dir: string, mode: number): void {
+  const first = mkdirSync(dir, { recursive: true });
+  if (first === undefined) return;
+  for (let made = resolve(dir); made.length >= resolve(first).length; made = dirname(made)) chmodSync(made, mode);
 }
 
 // A name that exists belongs to another writer, or to one that was killed: either way it is not ours.
