@@ -11,15 +11,21 @@ export interface Host {
   /** Every interface with its addresses. */
   links(): Promise<readonly Link[]>;
 
-  /** The main table's routes of one family. */
+  /**
+   * The main table's unicast routes of one family, one row per next hop. What the kernel fills in where a route does
+   * not say (`protocol` "boot", `metric` 0 or for IPv6 1024) reads as left out, so a route reads back as it was written;
+   * compare with `sameRoute`.
+   */
   routes(family: Family): Promise<readonly Route[]>;
 
   /** Which way a packet to `addr` would go, or undefined when it is unreachable. */
   routeTo(addr: Addr): Promise<RouteLookup | undefined>;
 
   /**
-   * Carries out the changes in order, in one batch where that is possible. One that fails does not stop the rest: the
-   * answer holds, at the place of each change, undefined or why it failed.
+   * Carries out the changes in order, in one batch where that is possible. Each names a state, so one that finds it
+   * already reached succeeds: an address or route that is there, or something to delete that is not. One that fails
+   * does not stop the rest: the answer holds, at the place of each change, undefined or why it failed. Rejects only when
+   * nothing could be tried, with a HostError.
    */
   apply(changes: readonly HostChange[]): Promise<readonly (HostError | undefined)[]>;
 
@@ -33,10 +39,13 @@ export interface Host {
    * Makes the nftables table hold exactly these chains, in one transaction; creates it where it is missing. `undefined`
    * deletes the table; no error when there is none.
    */
-  setNftTable(family: "ip" | "ip6" | "inet", name: string, chains: readonly NftChain[] | undefined): Promise<void>;
+  setNftTable(family: NftFamily, name: string, chains: readonly NftChain[] | undefined): Promise<void>;
 
-  /** The table as the kernel has it, in the form that setNftTable takes, undefined when there is none. */
-  nftTable(family: "ip" | "ip6" | "inet", name: string): Promise<readonly NftChain[] | undefined>;
+  /**
+   * The table's base chains as the kernel has them, undefined when there is no such table. Writing what was read changes
+   * nothing, but nft may word a rule differently from how it was written: compare with an earlier reading.
+   */
+  nftTable(family: NftFamily, name: string): Promise<readonly NftChain[] | undefined>;
 
   /**
    * The iptables variants of one family that hold rules or a DROP policy in the filter table. An accept must be in each
@@ -45,15 +54,16 @@ export interface Host {
   iptablesInUse(family: Family): Promise<readonly IptablesVariant[]>;
 
   /**
-   * Makes `chain` of the filter table hold exactly `rules` (each an argument list, as after `-A CHAIN`) and FORWARD jump
-   * to it first. `undefined` removes jump and chain. Idempotent.
+   * Makes `chain` of the filter table hold exactly `rules` and FORWARD jump to it first; `undefined` removes jump and
+   * chain. Each rule is an argument list in the order and wording of `iptables -S`, as after `-A CHAIN`. Resolves to
+   * whether anything had to be changed.
    */
   setForwardChain(
     family: Family,
     variant: IptablesVariant,
     chain: string,
     rules: readonly (readonly string[])[] | undefined,
-  ): Promise<void>;
+  ): Promise<boolean>;
 }
 
 export interface Link {
@@ -82,7 +92,7 @@ export interface Route {
   readonly dev: string;
   readonly onlink?: boolean;
   readonly src?: Addr;
-  /** "kernel", "boot", "static", or a number as text. */
+  /** "kernel", "redirect", "boot" (what we write when it is left out), "static", or a number as text. */
   readonly protocol?: string;
   readonly metric?: number;
 }
@@ -108,6 +118,8 @@ export type HostChange =
   | { readonly kind: "delete-address"; readonly dev: string; readonly address: InterfaceAddr }
   | { readonly kind: "route"; readonly route: Route }
   | { readonly kind: "delete-route"; readonly route: Route };
+
+export type NftFamily = "ip" | "ip6" | "inet";
 
 export type IptablesVariant = "nft" | "legacy";
 

@@ -1,0 +1,117 @@
+import { execFile } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
+
+import { describeError, errorCode } from "../base/errors.ts";
+
+import { HostError } from "./host.ts";
+
+/** What a command said. A code other than 0 is for the caller to judge. */
+export interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+// A hung tool (a lock that nobody gives back) must not stop the agent for ever.
+const TIMEOUT_MS = 15_000;
+// Listing a node with 10 000 routes or rules gives a few megabytes of JSON.
+const MOST_OUTPUT = 256 * 1024 * 1024;
+
+// The Debian package of each tool, for the sentence that tells the operator what to install.
+const PACKAGES: Readonly<Record<string, string>> = {
+  ip: "iproute2",
+  nft: "nftables",
+  "iptables-nft": "iptables",
+  "iptables-nft-restore": "iptables",
+  "iptables-legacy": "iptables",
+  "iptables-legacy-restore": "iptables",
+  "ip6tables-nft": "iptables",
+  "ip6tables-nft-restore": "iptables",
+  "ip6tables-legacy": "iptables",
+  "ip6tables-legacy-restore": "iptables",
+};
+
+/** Runs tools and touches files of /proc, in one network namespace. Argument vectors only: there is no shell. */
+export class Commands {
+  readonly #netns: string | undefined;
+
+  /** `netns` names a namespace of ip-netns(8); undefined is the one we live in. */
+  constructor(netns?: string) {
+    this.#netns = netns;
+  }
+
+  /** Throws a HostError when the tool is not installed, cannot be started or does not end in time. */
+  run(tool: string, args: readonly string[], stdin = ""): Promise<CommandResult> {
+    const [file, argv] =
+      this.#netns === undefined ? [tool, args] : ["ip", ["netns", "exec", this.#netns, tool, ...args]];
+    return new Promise((resolve, reject) => {
+      const child = execFile(
+        file,
+        argv,
+        { encoding: "utf8", timeout: TIMEOUT_MS, killSignal: "SIGKILL", maxBuffer: MOST_OUTPUT },
+        (error, stdout, stderr) => {
+          if (!error) return resolve({ code: 0, stdout, stderr });
+          if (typeof error.code === "number") return resolve({ code: error.code, stdout, stderr });
+          reject(cannotRun(tool, error));
+        },
+      );
+      // A tool that ends without reading all of its input gives EPIPE here; its exit code says why.
+      child.stdin?.on("error", () => undefined);
+      child.stdin?.end(stdin);
+    });
+  }
+
+  /** The text of a file without its last newline, undefined when there is no such file. */
+  async read(path: string): Promise<string | undefined> {
+    if (this.#netns !== undefined) {
+      const { code, stdout, stderr } = await this.run("cat", [path]);
+      if (code === 0) return stdout.replace(/\n$/, "");
+      if (stderr.includes("No such file")) return undefined;
+      throw new HostError(`cannot read ${path}: ${stderr.trim()}`);
+    }
+    try {
+      return (await readFile(path, "utf8")).replace(/\n$/, "");
+    } catch (error) {
+      if (errorCode(error) === "ENOENT") return undefined;
+      throw new HostError(`cannot read ${path}`, { cause: error });
+    }
+  }
+
+  /** Throws a HostError whose message is the reason alone. */
+  async write(path: string, text: string): Promise<void> {
+    if (this.#netns !== undefined) {
+      const { code, stderr } = await this.run("tee", [path], text);
+      if (code !== 0) throw new HostError(stderr.trim().replace(/^.*: /s, ""));
+      return;
+    }
+    try {
+      await writeFile(path, text, { flag: "r+" });
+    } catch (error) {
+      throw new HostError(reason(error), { cause: error });
+    }
+  }
+}
+
+function cannotRun(tool: string, error: Error & { readonly killed?: boolean }): HostError {
+  if (errorCode(error) === "ENOENT") {
+    const name = PACKAGES[tool];
+    const advice = name === undefined ? "" : ` (package ${name})`;
+    const install = name === undefined ? "" : `: apt install ${name}`;
+    return new HostError(`${tool}${advice} is not installed${install}`);
+  }
+  if (error.killed === true) return new HostError(`${tool} did not end within ${TIMEOUT_MS / 1000} seconds`);
+  return new HostError(`cannot run ${tool}`, { cause: error });
+}
+
+// As the C library words them, which is what the tools print.
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "No such file or directory",
+  EACCES: "Permission denied",
+  EPERM: "Permission denied",
+  EROFS: "Read-only file system",
+  EINVAL: "Invalid argument",
+};
+
+function reason(error: unknown): string {
+  return REASONS[errorCode(error) ?? ""] ?? describeError(error);
+}

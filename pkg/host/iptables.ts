@@ -1,0 +1,108 @@
+import type { Family } from "../addr/family.ts";
+
+import type { Commands } from "./command.ts";
+import { HostError, type IptablesVariant } from "./host.ts";
+import { hasNftTable, nftTableInUse } from "./nft.ts";
+
+// One chain of ours in the filter table of iptables, in either variant. The legacy tool creates a table by looking at
+// it, and a filter table that exists costs every packet a walk, so nobody is asked before the kernel has said that the
+// table is there.
+
+const WAIT = ["-w", "5"]; // seconds to wait for the lock of the legacy variant
+
+/** See Host.iptablesInUse. */
+export async function readIptablesInUse(commands: Commands, family: Family): Promise<IptablesVariant[]> {
+  const variants: IptablesVariant[] = [];
+  if (await nftTableInUse(commands, nftFamily(family), "filter")) variants.push("nft");
+  if (await hasLegacyTable(commands, family)) {
+    const rules = await listRules(commands, family, "legacy");
+    if (rules.some((line) => line.startsWith("-A ") || /^-P \S+ DROP$/.test(line))) variants.push("legacy");
+  }
+  return variants;
+}
+
+/** See Host.setForwardChain. */
+export async function writeForwardChain(
+  commands: Commands,
+  family: Family,
+  variant: IptablesVariant,
+  chain: string,
+  rules: readonly (readonly string[])[] | undefined,
+): Promise<boolean> {
+  if (!rules && !(await hasFilterTable(commands, family, variant))) return false;
+  const lines = await listRules(commands, family, variant);
+  const forward = lines.filter((line) => line.startsWith("-A FORWARD "));
+  const jumps = forward.filter((line) => jumpsTo(line, chain));
+  const present = lines.includes(`-N ${chain}`);
+  const restore = ["*filter"];
+  if (rules) {
+    const want = [`-A FORWARD -j ${chain}`, ...rules.map((rule) => `-A ${chain} ${rule.map(quote).join(" ")}`)];
+    const have = [...jumps, ...lines.filter((line) => line.startsWith(`-A ${chain} `))];
+    if (present && forward[0] === jumps[0] && sameRules(have, want)) return false;
+    // Declaring a chain empties it; all lines up to COMMIT take effect at once.
+    restore.push(`:${chain} - [0:0]`, ...jumps.map(deletion), `-I FORWARD 1 -j ${chain}`, ...want.slice(1));
+  } else {
+    if (!present && jumps.length === 0) return false;
+    restore.push(...jumps.map(deletion));
+    if (present) restore.push(`-F ${chain}`, `-X ${chain}`);
+  }
+  restore.push("COMMIT", "");
+  const tool = `${toolName(family, variant)}-restore`;
+  const { code, stderr } = await commands.run(tool, [...WAIT, "--noflush"], restore.join("\n"));
+  if (code !== 0) throw new HostError(`cannot ${rules ? "write" : "remove"} the chain ${chain}: ${clean(stderr)}`);
+  return true;
+}
+
+async function listRules(commands: Commands, family: Family, variant: IptablesVariant): Promise<string[]> {
+  const tool = toolName(family, variant);
+  const { code, stdout, stderr } = await commands.run(tool, [...WAIT, "-t", "filter", "-S"]);
+  if (code !== 0) throw new HostError(`cannot list the rules of ${tool}: ${clean(stderr)}`);
+  return stdout.split("\n").filter((line) => line !== "");
+}
+
+function hasFilterTable(commands: Commands, family: Family, variant: IptablesVariant): Promise<boolean> {
+  return variant === "legacy" ? hasLegacyTable(commands, family) : hasNftTable(commands, nftFamily(family), "filter");
+}
+
+async function hasLegacyTable(commands: Commands, family: Family): Promise<boolean> {
+  const names = await commands.read(family === 4 ? "/proc/net/ip_tables_names" : "/proc/net/ip6_tables_names");
+  return names?.split("\n").includes("filter") ?? false;
+}
+
+function toolName(family: Family, variant: IptablesVariant): string {
+  return `${family === 4 ? "iptables" : "ip6tables"}-${variant}`;
+}
+
+function nftFamily(family: Family): "ip" | "ip6" {
+  return family === 4 ? "ip" : "ip6";
+}
+
+function jumpsTo(line: string, chain: string): boolean {
+  const words = splitWords(line);
+  return words.some((word, i) => (word === "-j" || word === "-g") && words[i + 1] === chain);
+}
+
+function deletion(line: string): string {
+  return line.replace(/^-A/, "-D");
+}
+
+// Word by word, since what iptables puts in quotes has changed between versions.
+function sameRules(have: readonly string[], want: readonly string[]): boolean {
+  const key = (line: string): string => JSON.stringify(splitWords(line));
+  return have.length === want.length && have.every((line, i) => key(line) === key(want[i] ?? ""));
+}
+
+function splitWords(line: string): string[] {
+  return [...line.matchAll(/"((?:[^"\\]|\\.)*)"|\S+/g)].map(([word, quoted]) =>
+    quoted === undefined ? word : quoted.replaceAll(/\\(.)/g, "$1"),
+  );
+}
+
+function quote(word: string): string {
+  return /^[\w./:,!=-]+$/.test(word) ? word : `"${word.replaceAll(/["\\]/g, "\\$&")}"`;
+}
+
+function clean(stderr: string): string {
+  const lines = stderr.split("\n").filter((line) => line.trim() !== "" && !/^Try |^Error occurred/.test(line));
+  return lines.join("; ").replace(/^ip6?tables\S* v\S+ \(\w+\): /, "");
+}

@@ -1,0 +1,87 @@
+import type { Commands } from "./command.ts";
+import { HostError, type NftChain, type NftFamily } from "./host.ts";
+
+// Whole tables of nftables through nft's JSON interface, libnftables-json(5).
+
+interface NftOutput {
+  readonly nftables: readonly {
+    readonly chain?: {
+      readonly name: string;
+      readonly type?: string;
+      readonly hook?: string;
+      readonly prio?: number;
+      readonly policy?: string;
+    };
+    readonly rule?: { readonly chain: string; readonly expr: readonly object[] };
+  }[];
+}
+
+export async function writeNftTable(
+  commands: Commands,
+  family: NftFamily,
+  name: string,
+  chains: readonly NftChain[] | undefined,
+): Promise<void> {
+  const table = { table: { family, name } };
+  // Deleting a table that is not there is an error in older kernels, so it is made first; the whole is one transaction.
+  const batch: object[] = [{ add: table }, { delete: table }];
+  if (chains) batch.push({ add: table });
+  for (const chain of chains ?? []) {
+    const { name: chainName, type, hook, priority: prio } = chain;
+    batch.push({ add: { chain: { family, table: name, name: chainName, type, hook, prio, policy: "accept" } } });
+    for (const expr of chain.rules) batch.push({ add: { rule: { family, table: name, chain: chainName, expr } } });
+  }
+  // As arguments, which nft joins with spaces: `nft -f -` opens /dev/stdin, and that fails when it is a socket, as the
+  // standard input of a child of Node is. One argument each, since the kernel allows 128 KiB for one and 2 MiB for all.
+  const words = batch.map((command, i) => JSON.stringify(command) + (i < batch.length - 1 ? "," : ""));
+  const { code, stderr } = await commands.run("nft", ["-j", '{"nftables":[', ...words, "]}"]);
+  if (code !== 0) {
+    throw new HostError(`cannot ${chains ? "write" : "delete"} the nftables table ${family} ${name}: ${clean(stderr)}`);
+  }
+}
+
+export async function readNftTable(
+  commands: Commands,
+  family: NftFamily,
+  name: string,
+): Promise<readonly NftChain[] | undefined> {
+  const output = await listNftTable(commands, family, name);
+  if (!output) return undefined;
+  const chains = new Map<string, NftChain & { readonly rules: (readonly object[])[] }>();
+  for (const { chain } of output.nftables) {
+    if (chain?.hook === undefined) continue;
+    const { name, type, hook, prio = 0 } = chain;
+    chains.set(name, {
+      name,
+      type: type as NftChain["type"],
+      hook: hook as NftChain["hook"],
+      priority: prio,
+      rules: [],
+    });
+  }
+  for (const { rule } of output.nftables) if (rule) chains.get(rule.chain)?.rules.push(rule.expr);
+  return [...chains.values()];
+}
+
+/** Whether a table holds a rule, or a chain that drops by policy. */
+export async function nftTableInUse(commands: Commands, family: NftFamily, name: string): Promise<boolean> {
+  const output = await listNftTable(commands, family, name);
+  return output?.nftables.some(({ chain, rule }) => rule !== undefined || chain?.policy === "drop") ?? false;
+}
+
+export async function hasNftTable(commands: Commands, family: NftFamily, name: string): Promise<boolean> {
+  return (await listNftTable(commands, family, name)) !== undefined;
+}
+
+async function listNftTable(commands: Commands, family: NftFamily, name: string): Promise<NftOutput | undefined> {
+  const { code, stdout, stderr } = await commands.run("nft", ["-j", "list", "table", family, name]);
+  if (code === 0) return JSON.parse(stdout) as NftOutput;
+  if (stderr.includes("No such file or directory")) return undefined;
+  throw new HostError(`cannot read the nftables table ${family} ${name}: ${clean(stderr)}`);
+}
+
+// nft says where in its input the error lies and repeats that input: the reason is what people need.
+function clean(stderr: string): string {
+  const lines = stderr.split("\n").filter((line) => /Error: |not permitted/.test(line));
+  return (lines.length > 0 ? lines : [stderr]).map((line) => line.replace(/^.*Error: /, "").trim()).join("; ");
+}

@@ -1,0 +1,75 @@
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+
+import { describe, expect, test } from "vitest";
+
+import { LinuxHost } from "../../pkg/host/linux-host.ts";
+import { hostContract } from "../contract/host.ts";
+
+// Each test has a network namespace of its own with one end of a veth pair in it; the other end is up, so u0 has a
+// carrier.
+
+describe.skipIf(process.getuid?.() !== 0)("LinuxHost (needs root for network namespaces)", () => {
+  hostContract("LinuxHost", async () => {
+    const netns = makeNamespace();
+    return { host: new LinuxHost({ netns }), close: async () => sh("ip", "netns", "delete", netns) };
+  });
+
+  test("the address generation mode is set before the link comes up", async () => {
+    const netns = makeNamespace();
+    try {
+      sh("ip", "-n", netns, "link", "add", "t0", "type", "veth", "peer", "name", "t1");
+      sh("ip", "-n", netns, "link", "set", "t1", "up");
+      const host = new LinuxHost({ netns });
+      expect(await host.apply([{ kind: "link", dev: "t0", addrGenMode: "none", mtu: 1450, up: true }])).toEqual([
+        undefined,
+      ]);
+      const links = await host.links();
+      expect(links.find((link) => link.name === "t0")).toMatchObject({ up: true, mtu: 1450, addresses: [] });
+      // What the other end got shows that a link-local address would have been there by now.
+      expect(links.find((link) => link.name === "t1")?.addresses).toHaveLength(1);
+    } finally {
+      sh("ip", "netns", "delete", netns);
+    }
+  });
+
+  test("reads routes that we never write: several next hops, blackholes, names with dots", async () => {
+    const netns = makeNamespace();
+    try {
+      const host = new LinuxHost({ netns });
+      const ip = (...args: string[]): void => sh("ip", "-n", netns, ...args);
+      ip("link", "set", "u0", "name", "eth0.100");
+      ip("link", "set", "eth0.100", "up");
+      ip("address", "add", "10.1.0.7/24", "dev", "eth0.100");
+      ip("route", "add", "blackhole", "10.66.0.0/16");
+      ip("route", "add", "default", "nexthop", "via", "10.1.0.1", "nexthop", "via", "10.1.0.2");
+      const routes = await host.routes(4);
+      expect(routes.map((route) => [route.dst === undefined, route.dev])).toEqual([
+        [true, "eth0.100"],
+        [true, "eth0.100"],
+        [false, "eth0.100"],
+      ]);
+      expect(await host.routeTo({ family: 4, value: 0x0a42_0001n })).toBeUndefined();
+      await host.setSysctl("net/ipv4/conf/eth0.100/rp_filter", "2");
+      expect(await host.sysctl("net/ipv4/conf/eth0.100/rp_filter")).toBe("2");
+    } finally {
+      sh("ip", "netns", "delete", netns);
+    }
+  });
+});
+
+function makeNamespace(): string {
+  const netns = `twill-host-${randomBytes(4).toString("hex")}`;
+  sh("ip", "netns", "add", netns);
+  sh("ip", "-n", netns, "link", "set", "lo", "up");
+  sh("ip", "-n", netns, "link", "add", "u0", "type", "veth", "peer", "name", "p0");
+  sh("ip", "-n", netns, "link", "set", "u0", "addrgenmode", "none");
+  sh("ip", "-n", netns, "link", "set", "p0", "addrgenmode", "none");
+  sh("ip", "-n", netns, "link", "set", "p0", "up");
+  sh("ip", "-n", netns, "link", "set", "u0", "up");
+  return netns;
+}
+
+function sh(file: string, ...args: string[]): void {
+  execFileSync(file, args, { stdio: ["ignore", "ignore", "inherit"] });
+}
