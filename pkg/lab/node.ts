@@ -1,0 +1,183 @@
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { sleep, systemClock } from "../base/clock.ts";
+import type { CommandOptions, Output } from "./command.ts";
+import type { Daemon } from "./daemon.ts";
+import type { Netns } from "./netns.ts";
+import { type Pod, type PodHost } from "./pod.ts";
+import { TWILLCTL, TWILLD } from "./programs.ts";
+import type { UnderlayHost } from "./underlay.ts";
+
+export const HEALTHZ_PORT = 8471;
+const READY_MS = 30_000;
+const HTTP_TIMEOUT_MS = 2000;
+
+// Run by the node's Node inside its network namespace, since our own process stands outside.
+const FETCH = `
+const response = await fetch(process.argv[1], { signal: AbortSignal.timeout(${HTTP_TIMEOUT_MS}) });
+console.log(JSON.stringify({ status: response.status, body: await response.text() }));
+`;
+
+export interface NodeOptions {
+  /** Passed to every twilld of this node, behind the lab's own flags: the last of two values counts. */
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** What the node needs of its lab. */
+export interface NodeDeps {
+  readonly host: UnderlayHost;
+  /** Takes its state, its run files, its log and what its CNI plugin keeps. */
+  readonly directory: string;
+  readonly etcdEndpoint: string;
+  readonly etcdPrefix: string;
+  /** Makes the pod's network namespace and gives it its number on this node. */
+  readonly addPod: (node: Node) => Promise<Pod>;
+  /** Called when a process of this node was started or has ended. */
+  readonly onProcess: () => void;
+}
+
+/** A machine of the lab with its twilld. */
+export class Node implements UnderlayHost, PodHost {
+  readonly name: string;
+  readonly netns: Netns;
+  readonly address: string;
+  readonly address6: string;
+  readonly directory: string;
+  readonly runDir: string;
+  readonly stateDir: string;
+  readonly subnetFile: string;
+  readonly socket: string;
+  readonly log: string;
+  readonly pods: Pod[] = [];
+  readonly #deps: NodeDeps;
+  readonly #options: NodeOptions;
+  #twilld: Daemon | undefined;
+
+  constructor(deps: NodeDeps, options: NodeOptions = {}) {
+    const { host, directory } = deps;
+    this.name = host.name;
+    this.netns = host.netns;
+    this.address = host.address;
+    this.address6 = host.address6;
+    this.directory = directory;
+    this.runDir = join(directory, "run");
+    this.stateDir = join(directory, "state");
+    this.subnetFile = join(directory, "subnet.env");
+    this.socket = join(this.runDir, "twilld.sock");
+    this.log = join(directory, "twilld.log");
+    this.#deps = deps;
+    this.#options = options;
+    mkdirSync(directory, { recursive: true });
+  }
+
+  /** The twilld that was started last; undefined before the first. */
+  get twilld(): Daemon | undefined {
+    return this.#twilld;
+  }
+
+  /** The command line of its twilld. */
+  commandLine(args: readonly string[] = []): string[] {
+    return [
+      TWILLD,
+      `--etcd-endpoints=${this.#deps.etcdEndpoint}`,
+      `--etcd-prefix=${this.#deps.etcdPrefix}`,
+      "--iface=eth0",
+      `--node-name=${this.name}`,
+      "--ip-masq",
+      `--subnet-file=${this.subnetFile}`,
+      `--state-dir=${this.stateDir}`,
+      `--run-dir=${this.runDir}`,
+      "--healthz-ip=127.0.0.1",
+      `--healthz-port=${HEALTHZ_PORT}`,
+      ...(this.#options.args ?? []),
+      ...args,
+    ];
+  }
+
+  /** Starts twilld. It is on its way then; `ready` waits until pods may be attached. */
+  async start(args: readonly string[] = []): Promise<Daemon> {
+    if (this.#twilld?.running) throw new Error(`twilld on ${this.name} is running already`);
+    this.#twilld = await this.netns.start(this.commandLine(args), {
+      name: `twilld on ${this.name}`,
+      log: this.log,
+      env: this.#options.env ?? {},
+    });
+    this.#deps.onProcess();
+    return this.#twilld;
+  }
+
+  /** Waits until subnet.env is there and /readyz says 200. Throws with the end of the log where that does not come. */
+  async ready(patience = READY_MS): Promise<void> {
+    const deadline = systemClock.now() + patience;
+    for (;;) {
+      if (!this.#twilld?.running) throw new Error(this.#complaint(this.#twilld?.describeEnding() ?? "was not started"));
+      if (existsSync(this.subnetFile) && (await this.http("/readyz").catch(() => undefined))?.status === 200) return;
+      if (systemClock.now() > deadline) {
+        throw new Error(this.#complaint(`is not ready after ${Math.round(patience / 1000)} s`));
+      }
+      await sleep(systemClock, 20);
+    }
+  }
+
+  /** SIGTERM: lease and kernel state stay. */
+  async stop(): Promise<void> {
+    await this.#twilld?.stop();
+    this.#deps.onProcess();
+  }
+
+  /** SIGKILL: a crash. */
+  async kill(): Promise<void> {
+    await this.#twilld?.kill();
+    this.#deps.onProcess();
+  }
+
+  /** Stops twilld, starts it again with these flags added and waits until it is ready. */
+  async restart(args: readonly string[] = []): Promise<void> {
+    await this.stop();
+    await this.start(args);
+    await this.ready();
+  }
+
+  /** Attaches a pod. */
+  async addPod(): Promise<Pod> {
+    const pod = await this.#deps.addPod(this);
+    await pod.attach();
+    this.pods.push(pod);
+    this.#deps.onProcess();
+    return pod;
+  }
+
+  /** The variables of its subnet.env: FLANNEL_SUBNET and the others. */
+  subnetEnv(): Record<string, string> {
+    const lines = readFileSync(this.subnetFile, "utf8").trimEnd().split("\n");
+    return Object.fromEntries(lines.map((line) => line.split(/=(.*)/s).slice(0, 2) as [string, string]));
+  }
+
+  /** Everything its twillds have written. */
+  logText(): string {
+    return existsSync(this.log) ? readFileSync(this.log, "utf8") : "";
+  }
+
+  /** Runs a command on the node; throws a CommandError unless its status is 0. */
+  run(argv: readonly string[], options?: CommandOptions): Promise<Output> {
+    return this.netns.run(argv, options);
+  }
+
+  /** Runs twillctl against its twilld; throws a CommandError unless its status is 0. */
+  ctl(args: readonly string[], options?: CommandOptions): Promise<Output> {
+    return this.netns.run([TWILLCTL, `--run-dir=${this.runDir}`, ...args], options);
+  }
+
+  /** GET from its health server. Throws where nothing answers. */
+  async http(path: string): Promise<{ readonly status: number; readonly body: string }> {
+    const url = `http://127.0.0.1:${HEALTHZ_PORT}${path}`;
+    const { stdout } = await this.netns.run([process.execPath, "--input-type=module", "-e", FETCH, url]);
+    return JSON.parse(stdout) as { status: number; body: string };
+  }
+
+  #complaint(what: string): string {
+    const tail = this.#twilld?.tail() ?? [];
+    return [`twilld on ${this.name} ${what}; the end of ${this.log}:`, ...tail.map((line) => `  ${line}`)].join("\n");
+  }
+}

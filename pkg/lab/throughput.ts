@@ -1,0 +1,69 @@
+import { join } from "node:path";
+import { sleep, systemClock } from "../base/clock.ts";
+import { CommandError } from "./command.ts";
+import type { Endpoint } from "./ping.ts";
+
+const PORT = 5201;
+const LISTEN_MS = 3000;
+
+interface Report {
+  readonly error?: string;
+  readonly end?: { readonly sum_received?: { readonly bits_per_second?: number } };
+}
+
+/**
+ * One TCP stream by iperf3 from one pod to another, in bits per second as the receiver counted them. `directory` takes
+ * the server's log. Throws with iperf3's words where it fails.
+ */
+export async function tcpThroughput(
+  from: Endpoint,
+  to: Endpoint & { readonly address: string },
+  options: { readonly seconds: number; readonly directory: string },
+): Promise<number> {
+  const server = await to.netns.start(["iperf3", "--server", "--one-off", "--port", String(PORT)], {
+    name: `iperf3 in ${to.name}`,
+    log: join(options.directory, `iperf3-${to.name}.log`),
+  });
+  try {
+    await listening(to);
+    const argv = [
+      "iperf3",
+      "--client",
+      to.address,
+      "--port",
+      String(PORT),
+      "--time",
+      String(options.seconds),
+      "--json",
+    ];
+    const output = await from.netns.capture(argv, { timeout: options.seconds * 1000 + 10_000 });
+    const report = parseReport(output.stdout);
+    const rate = report.end?.sum_received?.bits_per_second;
+    if (rate === undefined || report.error !== undefined) {
+      throw new Error(
+        `iperf3 from ${from.name} to ${to.name}: ${report.error ?? new CommandError(argv, output).message}`,
+      );
+    }
+    return rate;
+  } finally {
+    await server.kill();
+  }
+}
+
+// A server that is asked too early would refuse the connection.
+async function listening(to: Endpoint): Promise<void> {
+  const deadline = systemClock.now() + LISTEN_MS;
+  for (;;) {
+    const { stdout } = await to.netns.run(["ss", "-Hltn", `sport = :${PORT}`]);
+    if (stdout.trim() !== "" || systemClock.now() > deadline) return;
+    await sleep(systemClock, 20);
+  }
+}
+
+function parseReport(text: string): Report {
+  try {
+    return JSON.parse(text) as Report;
+  } catch {
+    return {};
+  }
+}
