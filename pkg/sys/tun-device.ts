@@ -1,5 +1,4 @@
 import { Arena } from "./arena.ts";
-import { SysError } from "./errors.ts";
 import * as libc from "./libc.ts";
 
 // linux/if_tun.h
@@ -49,9 +48,4 @@ export function openTun(name: string, headerLength: number, offload: number): nu
     libc.close(fd);
     throw error;
   }
-}
-
-/** Whether an error means that the device may be there but not for us. */
-export function isDenied(error: unknown): boolean {
-  return error instanceof SysError && (error.code === "EACCES" || error.code === "EPERM");
 }

@@ -1,0 +1,136 @@
+// What the tun plane keeps in the kernel beside the packet loop: the device's MTU, queue length and address, one route
+// per peer's subnet, and the sysctls without which no pod packet is forwarded. Read, compared and repaired at every
+// reconcile.
+
+import { ADDR_BITS, FAMILIES, type Family, type PerFamily } from "../../addr/family.ts";
+import { formatInterfaceAddr, type InterfaceAddr, type Prefix } from "../../addr/prefix.ts";
+import type { Host, HostChange, HostError, Link, Route } from "../../host/host.ts";
+import { sameRoute } from "../../host/route.ts";
+
+/** The device as it should be. */
+export interface DeviceWant {
+  readonly name: string;
+  readonly mtu: PerFamily<number>;
+  readonly own: PerFamily<Prefix>;
+  /** Every peer's subnet. */
+  readonly subnets: readonly Prefix[];
+}
+
+/** Why something could not be set: for routes by the index of the subnet, for the rest as sentences. */
+export interface KernelProblems {
+  readonly routes: ReadonlyMap<number, HostError>;
+  readonly others: readonly string[];
+}
+
+// The queue in which packets wait while the socket is full; 500 lost a hundred thousand segments a second to the burst
+// of four TCP streams when it was measured.
+const TX_QUEUE_LEN = 1000;
+
+/** Brings the kernel into line with `want`. One thing that fails does not stop the others. */
+export async function reconcileKernel(host: Host, want: DeviceWant): Promise<KernelProblems> {
+  const others: string[] = [];
+  const families = FAMILIES.filter((family) => want.own[family]);
+  const link = (await host.links()).find((each) => each.name === want.name);
+  const deviceChanges = linkChanges(want, link, families);
+  for (const error of await host.apply(deviceChanges)) if (error) others.push(error.message);
+  others.push(...(await setSysctls(host, want, families)));
+
+  const changes: HostChange[] = [];
+  const subnetOf: (number | undefined)[] = [];
+  const desired = want.subnets.map((dst): Route => ({ dst, dev: want.name }));
+  const actual: Route[] = [];
+  for (const family of families) {
+    // The kernel's own routes (of the device's address, of IPv6 link-local) come and go with it.
+    const ours = (await host.routes(family)).filter((route) => route.dev === want.name && route.protocol !== "kernel");
+    actual.push(...ours);
+  }
+  const wanted = new Map(desired.map((route, i) => [routeKey(route), i]));
+  const present = new Set<number>();
+  for (const route of actual) {
+    const i = wanted.get(routeKey(route));
+    const match = i === undefined ? undefined : desired[i];
+    if (i !== undefined && match && sameRoute(route, match)) {
+      present.add(i);
+    } else {
+      changes.push({ kind: "delete-route", route });
+      subnetOf.push(undefined);
+    }
+  }
+  for (const [i, route] of desired.entries()) {
+    if (present.has(i)) continue;
+    changes.push({ kind: "route", route });
+    subnetOf.push(i);
+  }
+  const routes = new Map<number, HostError>();
+  for (const [i, error] of (await host.apply(changes)).entries()) {
+    if (!error) continue;
+    const subnet = subnetOf[i];
+    if (subnet === undefined) others.push(error.message);
+    else routes.set(subnet, error);
+  }
+  return { routes, others };
+}
+
+function routeKey(route: Route): string {
+  return route.dst ? `${route.dst.family} ${route.dst.value} ${route.dst.length}` : "default";
+}
+
+/** The device's own address: the subnet's network address with a full mask, as flannel gives its device. */
+export function deviceAddress(subnet: Prefix): InterfaceAddr {
+  return { addr: { family: subnet.family, value: subnet.value }, length: ADDR_BITS[subnet.family] };
+}
+
+function linkChanges(want: DeviceWant, link: Link | undefined, families: readonly Family[]): HostChange[] {
+  const dev = want.name;
+  const changes: HostChange[] = [];
+  // A TUN device has no use for an IPv6 link-local address; with one the kernel would send router solicitations to it.
+  if (!link?.up) changes.push({ kind: "link", dev, addrGenMode: "none" });
+  const mtu = Math.max(...families.map((family) => want.mtu[family] ?? 0));
+  if (link?.mtu !== mtu || link.txQueueLen !== TX_QUEUE_LEN) {
+    changes.push({ kind: "link", dev, mtu, txQueueLen: TX_QUEUE_LEN });
+  }
+  const addresses = families.map((family) => deviceAddress(want.own[family] as Prefix));
+  const wanted = new Set(addresses.map(formatInterfaceAddr));
+  const actual = link?.addresses ?? [];
+  const present = new Set(actual.map(formatInterfaceAddr));
+  for (const address of actual) {
+    // Link-local ones are the kernel's.
+    if (address.scope === "link" || wanted.has(formatInterfaceAddr(address))) continue;
+    changes.push({ kind: "delete-address", dev, address: { addr: address.addr, length: address.length } });
+  }
+  for (const address of addresses) {
+    if (!present.has(formatInterfaceAddr(address))) changes.push({ kind: "address", dev, address });
+  }
+  if (!link?.up) changes.push({ kind: "link", dev, up: true });
+  return changes;
+}
+
+// Loose reverse-path filtering on the device: a peer's host answers a pod from its PublicIP, whose way back is not the
+// device. Who may send what is checked by the packet loop, more strictly than rp_filter could.
+function sysctls(want: DeviceWant, families: readonly Family[]): readonly (readonly [path: string, value: string])[] {
+  const dev = want.name;
+  const list: (readonly [string, string])[] = [];
+  if (families.includes(4)) {
+    list.push(["net/ipv4/ip_forward", "1"], [`net/ipv4/conf/${dev}/rp_filter`, "2"]);
+  }
+  if (families.includes(6)) {
+    list.push(["net/ipv6/conf/all/forwarding", "1"], [`net/ipv6/conf/${dev}/accept_ra`, "0"]);
+    // The device has one MTU, IPv4's in dual stack; IPv6 loses 20 bytes more to its outer header.
+    list.push([`net/ipv6/conf/${dev}/mtu`, String(want.mtu[6] ?? 1280)]);
+  }
+  return list;
+}
+
+async function setSysctls(host: Host, want: DeviceWant, families: readonly Family[]): Promise<string[]> {
+  const problems: string[] = [];
+  for (const [path, value] of sysctls(want, families)) {
+    try {
+      // Compared first: in a container /proc/sys is read-only, and right if whoever runs it has set it.
+      if ((await host.sysctl(path)) !== value) await host.setSysctl(path, value);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      problems.push(error.message);
+    }
+  }
+  return problems;
+}

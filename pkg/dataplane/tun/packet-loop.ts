@@ -1,0 +1,64 @@
+import type { Arena } from "../../sys/arena.ts";
+import { errnoName } from "../../sys/errors.ts";
+import { POLLIN, POLLOUT, PollSet } from "../../sys/poll-set.ts";
+import { drainWakeFd } from "../../sys/wake-fd.ts";
+import type { Device } from "../../tun/device.ts";
+import type { Bind } from "../../underlay/bind.ts";
+import { COUNTER, type Counters } from "./counters.ts";
+import type { ForwardingTable } from "./forwarding-table.ts";
+import { Receive } from "./receive.ts";
+import { Transmit } from "./transmit.ts";
+
+// A sleep ends at the latest after this, so that loop_turns tells an idle loop from a stuck one.
+const LONGEST_SLEEP_MS = 1000;
+
+/** The packet loop: carries packets both ways between a device and a bind, through one table of peers. */
+export class PacketLoop {
+  readonly receive: Receive;
+  readonly transmit: Transmit;
+  readonly #arena: Arena;
+  readonly #device: Device;
+  readonly #bind: Bind;
+  readonly #counters: Counters;
+
+  constructor(arena: Arena, device: Device, bind: Bind, table: ForwardingTable, counters: Counters) {
+    this.#arena = arena;
+    this.#device = device;
+    this.#bind = bind;
+    this.#counters = counters;
+    this.receive = new Receive(arena, device, bind, table, counters);
+    this.transmit = new Transmit(arena, device, bind, table, counters);
+  }
+
+  /**
+   * One turn, within bounds in both directions, so that neither starves the other. Returns whether anything moved.
+   * Throws when the device is gone. HOT PATH.
+   */
+  turn(): boolean {
+    this.#counters.add(COUNTER.loop_turns, 1);
+    const received = this.receive.turn();
+    const sent = this.transmit.turn();
+    const fault = this.receive.fault || this.transmit.fault;
+    if (fault !== 0) throw new Error(`the TUN device ${this.#device.name} is gone (${errnoName(fault)})`);
+    return received > 0 || sent > 0;
+  }
+
+  /**
+   * Turns until `control` answers false. It is called before every turn and every sleep and must be cheap; whoever wants
+   * it called in a sleep writes to `wakeFd`. HOT PATH.
+   */
+  run(wakeFd: number, control: () => boolean): void {
+    const fds = [wakeFd, this.#device.fd, ...this.#bind.fds];
+    const poll = new PollSet(this.#arena, fds);
+    const scratch = this.#arena.alloc(8, 8);
+    poll.want(0, POLLIN);
+    while (control()) {
+      if (this.turn()) continue;
+      const { blocked } = this.transmit;
+      poll.want(1, blocked ? 0 : POLLIN);
+      for (let i = 2; i < fds.length; i++) poll.want(i, blocked ? POLLIN | POLLOUT : POLLIN);
+      poll.wait(LONGEST_SLEEP_MS);
+      if (poll.ready(0) !== 0) drainWakeFd(wakeFd, this.#arena, scratch);
+    }
+  }
+}

@@ -1,0 +1,44 @@
+// The packet loop's thread. It has no event loop while it works: it sleeps in poll(2), and looks into its message port
+// when the control thread has announced an order.
+
+import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { Arena } from "../../sys/arena.ts";
+import { LinuxTun } from "../../tun/linux-tun.ts";
+import { UdpBind } from "../../underlay/udp-bind.ts";
+import type { Table } from "./forwarding-table.ts";
+import { LoopMemory } from "./loop-memory.ts";
+import { PacketLoop } from "./packet-loop.ts";
+
+/** What the thread is started with. The file descriptors stay the control thread's: it closes them. */
+export interface WorkerData {
+  readonly memory: WebAssembly.Memory;
+  readonly device: { readonly name: string; readonly fd: number };
+  readonly sockets: { readonly 4?: number; readonly 6?: number };
+  readonly port: number;
+  readonly wakeFd: number;
+}
+
+export type Order = { readonly kind: "table"; readonly table: Table } | { readonly kind: "stop" };
+
+/** Carries packets until it is told to stop. Throws when the device is gone. */
+export function runPacketLoop(data: WorkerData, port: MessagePort): void {
+  const memory = new LoopMemory(new Arena(data.memory));
+  const { arena, counters, table } = memory;
+  const device = new LinuxTun(arena, data.device.name, data.device.fd);
+  const bind = new UdpBind(arena, data.sockets, data.port);
+  const loop = new PacketLoop(arena, device, bind, table, counters);
+  let seen = 0;
+  let stopped = false;
+  loop.run(data.wakeFd, () => {
+    const { orders } = memory;
+    if (orders !== seen) {
+      seen = orders;
+      for (let got = receiveMessageOnPort(port); got; got = receiveMessageOnPort(port)) {
+        const order = got.message as Order;
+        if (order.kind === "table") table.load(order.table);
+        else stopped = true;
+      }
+    }
+    return !stopped;
+  });
+}
