@@ -54,7 +54,7 @@ export function syncDirectory(dir: string): void {
 }
 
 function makeDirectory(dir: string, mode: number): void {
-  const first = mkdirSync(dir, { recursive: true });
+  const first = mkdirSync(dir, { recursive: true, mode });
   if (first === undefined) return;
   for (let made = resolve(dir); made.length >= resolve(first).length; made = dirname(made)) chmodSync(made, mode);
 }

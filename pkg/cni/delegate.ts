@@ -1,0 +1,146 @@
+import { spawn } from "node:child_process";
+import { accessSync, constants, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Call, Verb } from "./call.ts";
+import { CODE, CniError } from "./error.ts";
+import { canonicalJson, isObject, isString, type JsonObject } from "./json.ts";
+import type { AttachmentId } from "./netconf.ts";
+import { convertResult } from "./result.ts";
+import { chooseVersion, NEWEST_VERSION, SUPPORTED_VERSIONS } from "./version.ts";
+
+/** Whom a delegate is called for. GC and STATUS are about no container. */
+export interface Target extends AttachmentId {
+  readonly netns: string;
+}
+
+const NOBODY: Target = { containerId: "", ifname: "", netns: "" };
+
+/** A plugin that does the work for us, found and asked for its versions. */
+export class Delegate {
+  readonly type: string;
+  readonly #binary: string;
+  readonly #call: Call;
+  readonly #versions: readonly string[];
+
+  private constructor(type: string, binary: string, call: Call, versions: readonly string[]) {
+    this.type = type;
+    this.#binary = binary;
+    this.#call = call;
+    this.#versions = versions;
+  }
+
+  /** Throws a CniError: 101 when the plugin is not in CNI_PATH, its own error when it does not tell its versions. */
+  static async open(type: string, call: Call): Promise<Delegate> {
+    const binary = findPlugin(type, call.path);
+    const answer = decodeAnswer(
+      type,
+      await execute(type, binary, call, "VERSION", NOBODY, canonicalJson({ cniVersion: NEWEST_VERSION })),
+    );
+    const versions: unknown = answer["supportedVersions"];
+    return new Delegate(type, binary, call, Array.isArray(versions) ? versions.filter(isString) : []);
+  }
+
+  /** Whether the plugin knows this version of the specification, and so its verbs. */
+  supports(version: string): boolean {
+    return this.#versions.includes(version);
+  }
+
+  /**
+   * Runs one verb with `conf` at the netconf's version, or at one that the plugin knows; `prevResult` is converted to
+   * it. Resolves to what the plugin printed. Throws the plugin's own error as a CniError, or 1 where no version fits.
+   */
+  async run(verb: Verb, conf: JsonObject, target: Target = NOBODY, prevResult?: JsonObject): Promise<string> {
+    const wanted = isString(conf["cniVersion"]) ? conf["cniVersion"] : "";
+    const version = chooseVersion(wanted, this.#versions);
+    if (version === undefined) {
+      const theirs = this.#versions.join(", ") || "no version at all";
+      const ours = SUPPORTED_VERSIONS.join(", ");
+      throw new CniError(
+        CODE.incompatibleVersion,
+        `the CNI plugin "${this.type}" (${this.#binary}) supports ${theirs}; twill-cni supports ${ours}`,
+      );
+    }
+    const stdin = canonicalJson({
+      ...conf,
+      ...(version !== "" && { cniVersion: version }),
+      ...(prevResult && { prevResult: convertResult(prevResult, version) }),
+    });
+    return execute(this.type, this.#binary, this.#call, verb, target, stdin);
+  }
+
+  /** As `run`, for ADD: the result as JSON. */
+  async add(conf: JsonObject, target: Target, prevResult?: JsonObject): Promise<JsonObject> {
+    return decodeAnswer(this.type, await this.run("ADD", conf, target, prevResult));
+  }
+}
+
+function findPlugin(type: string, path: readonly string[]): string {
+  for (const dir of path) {
+    const binary = join(dir, type);
+    try {
+      accessSync(binary, constants.X_OK);
+      if (statSync(binary).isFile()) return binary;
+    } catch {
+      continue; // not in this directory; what is nowhere is told below
+    }
+  }
+  throw new CniError(
+    CODE.delegateMissing,
+    `cannot find the CNI plugin "${type}" in CNI_PATH (${path.join(":")}); install it there: "apt install containernetworking-plugins" puts the standard ones into /usr/lib/cni, which must then be one of the runtime's plugin directories`,
+  );
+}
+
+function execute(type: string, binary: string, call: Call, verb: Verb, target: Target, stdin: string): Promise<string> {
+  const env = {
+    ...call.env,
+    CNI_COMMAND: verb,
+    CNI_CONTAINERID: target.containerId,
+    CNI_NETNS: target.netns,
+    CNI_IFNAME: target.ifname,
+  };
+  return new Promise((resolve, reject) => {
+    const child = spawn(binary, [], { env, stdio: "pipe" });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    // A plugin that ends without reading its input (EPIPE) is judged by its exit status.
+    child.stdin.on("error", () => undefined).end(stdin);
+    child.on("error", (error) => {
+      reject(new CniError(CODE.io, `cannot run the CNI plugin ${binary}`, { cause: error }));
+    });
+    child.on("close", (status, signal) => {
+      if (status === 0) resolve(stdout);
+      else reject(failure(type, verb, status === null ? `signal ${signal}` : `exit status ${status}`, stdout, stderr));
+    });
+  });
+}
+
+function failure(type: string, verb: Verb, how: string, stdout: string, stderr: string): CniError {
+  try {
+    const said: unknown = JSON.parse(stdout);
+    if (isObject(said) && typeof said["code"] === "number" && isString(said["msg"])) {
+      return new CniError(said["code"], said["msg"], {
+        details: isString(said["details"]) ? said["details"] : undefined,
+      });
+    }
+  } catch {
+    // not a CNI error; what it printed is quoted below
+  }
+  const output = [stderr, stdout].map((text) => text.trim()).find((text) => text !== "") ?? "it printed nothing";
+  return new CniError(CODE.delegateFailed, `${verb} by the CNI plugin "${type}" ended with ${how}: ${output}`);
+}
+
+function decodeAnswer(type: string, text: string): JsonObject {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new CniError(CODE.decode, `the CNI plugin "${type}" answered with something else than JSON`, {
+      cause: error,
+    });
+  }
+  if (!isObject(json))
+    throw new CniError(CODE.decode, `the CNI plugin "${type}" answered with something else than an object`);
+  return json;
+}

@@ -1,0 +1,244 @@
+// The plugin does two things: it turns what the agent has leased into a netconf for another plugin, and it remembers
+// what it asked for, so that it can be undone when nothing else is left: no namespace, no subnet.env, no agent.
+//
+//   ADD     ready? -> render -> is the interface name free? -> save -> delegate ADD -> result
+//                                                                          failed? -> delegate DEL -> forget
+//   DEL     saved?  yes -> delegate DEL with it -> forget        (the delegate failed: keep it for the next DEL)
+//                   no  -> delegate DEL with what can be rendered now
+//   GC      for everything saved for this network and not listed as valid: DEL without a namespace
+
+import { existsSync } from "node:fs";
+import { addrFromBytes } from "../addr/addr.ts";
+import type { Family, PerFamily } from "../addr/family.ts";
+import { type InterfaceAddr, parseInterfaceAddr } from "../addr/prefix.ts";
+import { describeError } from "../base/errors.ts";
+import { type Attachment, AttachmentStore } from "./attachment-store.ts";
+import type { Call } from "./call.ts";
+import { Delegate, type Target } from "./delegate.ts";
+import { delegateType, type PodNetwork, renderDelegate } from "./delegate-conf.ts";
+import { CODE, CniError } from "./error.ts";
+import { isString, type JsonObject, objectsOf } from "./json.ts";
+import type { NetConf } from "./netconf.ts";
+import { readiness } from "./readiness.ts";
+import { convertResult, mergeResults } from "./result.ts";
+import { atLeast, NEWEST_VERSION } from "./version.ts";
+
+/** What the plugin needs from outside. */
+export interface PluginHost {
+  /** Reads subnet.env; undefined when there is none. */
+  readPodNetwork(path: string): PodNetwork | undefined;
+  /** Whether a network namespace has an interface of that name. */
+  interfaceExists(netns: string, ifname: string): Promise<boolean>;
+  /** A sentence for the runtime's log: something went wrong that does not make the call fail. */
+  warn(sentence: string): void;
+}
+
+/** One call of the plugin with a netconf. Every verb throws a CniError. */
+export class Plugin {
+  readonly #call: Call;
+  readonly #conf: NetConf;
+  readonly #host: PluginHost;
+  readonly #store: AttachmentStore;
+
+  constructor(call: Call, conf: NetConf, host: PluginHost) {
+    this.#call = call;
+    this.#conf = conf;
+    this.#host = host;
+    this.#store = new AttachmentStore(conf.dataDir);
+  }
+
+  /** Attaches the container and resolves to the result in the netconf's version. */
+  async add(): Promise<JsonObject> {
+    const { containerId, ifname, netns } = this.#call;
+    const ready = readiness(this.#conf, (path) => this.#host.readPodNetwork(path));
+    if (ready.state !== "ready") {
+      throw new CniError(ready.state === "conflict" ? CODE.conflict : CODE.tryAgainLater, ready.message);
+    }
+    const conf = renderDelegate(this.#conf, ready.net);
+    const [delegate, taken] = await Promise.all([
+      Delegate.open(delegateType(this.#conf), this.#call),
+      this.#host.interfaceExists(netns, ifname),
+    ]);
+    // Told before anything is made: the clean-up after a failed ADD would take that interface away.
+    if (taken) {
+      throw new CniError(CODE.badEnvironment, `CNI_IFNAME is "${ifname}", which ${netns} already has; DEL it first`);
+    }
+    const attachment = { containerId, ifname, delegate: conf };
+    this.#store.save(attachment);
+    try {
+      return this.#result(await delegate.add(conf, this.#call, this.#conf.prevResult));
+    } catch (error) {
+      await this.#undo(delegate, attachment);
+      throw error;
+    }
+  }
+
+  /** Detaches the container. Whatever is gone already is fine. */
+  async del(): Promise<void> {
+    const attachment = this.#saved();
+    if (attachment) await this.#delSaved(attachment, this.#netns());
+    else await this.#delUnknown();
+  }
+
+  /** Throws unless the attachment is as ADD left it. */
+  async check(): Promise<void> {
+    this.#needVersion("0.4.0");
+    const { containerId, ifname, netns } = this.#call;
+    const { prevResult } = this.#conf;
+    if (!prevResult)
+      throw new CniError(CODE.badConfig, 'the netconf has no "prevResult"; CHECK needs the result of ADD');
+    const attachment = this.#store.load(this.#call);
+    if (!attachment) {
+      const file = this.#store.pathOf(this.#call);
+      throw new CniError(CODE.unknownContainer, `container ${containerId} has no attachment ${ifname}: no ${file}`);
+    }
+    const [delegate, exists] = await Promise.all([
+      Delegate.open(typeOf(attachment), this.#call),
+      this.#host.interfaceExists(netns, ifname),
+    ]);
+    if (!exists) throw new CniError(CODE.checkFailed, `${netns} has lost its interface ${ifname}`);
+    await delegate.run("CHECK", attachment.delegate, this.#call, prevResult);
+  }
+
+  /** Throws when an ADD would fail now. */
+  async status(): Promise<void> {
+    this.#needVersion("1.1.0");
+    const ready = readiness(this.#conf, (path) => this.#host.readPodNetwork(path));
+    if (ready.state !== "ready") {
+      throw new CniError(ready.state === "not-ready" ? CODE.unavailable : CODE.limited, ready.message);
+    }
+    const conf = renderDelegate(this.#conf, ready.net);
+    let delegate: Delegate;
+    try {
+      delegate = await Delegate.open(delegateType(this.#conf), this.#call);
+    } catch (error) {
+      throw new CniError(CODE.unavailable, describeError(error), { cause: error });
+    }
+    if (delegate.supports("1.1.0")) await delegate.run("STATUS", conf);
+  }
+
+  /** Detaches every attachment of this network that is not listed as valid. One that fails does not stop the others. */
+  async gc(): Promise<void> {
+    this.#needVersion("1.1.0");
+    const valid = this.#conf.validAttachments;
+    if (!valid) {
+      throw new CniError(CODE.badConfig, 'the netconf has no "cni.dev/valid-attachments"; GC must know what to keep');
+    }
+    const failures: string[] = [];
+    for (const id of this.#store.list()) {
+      if (valid.some(({ containerId, ifname }) => containerId === id.containerId && ifname === id.ifname)) continue;
+      try {
+        const attachment = this.#store.load(id);
+        // Several networks may share a data directory.
+        if (attachment?.delegate["name"] !== this.#conf.name) continue;
+        // The path of its namespace may belong to another container by now.
+        await this.#delSaved(attachment, "");
+      } catch (error) {
+        failures.push(`${id.containerId} ${id.ifname}: ${describeError(error)}`);
+      }
+    }
+    try {
+      const delegate = await Delegate.open(delegateType(this.#conf), this.#call);
+      const list = valid.map(({ containerId, ifname }) => ({ containerID: containerId, ifname }));
+      const conf = { ...renderDelegate(this.#conf, this.#networkForDel()), "cni.dev/valid-attachments": list };
+      if (delegate.supports("1.1.0")) await delegate.run("GC", conf);
+    } catch (error) {
+      failures.push(describeError(error));
+    }
+    if (failures.length > 0) throw new CniError(CODE.gcFailed, `cannot collect everything: ${failures.join("; ")}`);
+  }
+
+  #needVersion(least: string): void {
+    const { cniVersion } = this.#conf;
+    if (atLeast(cniVersion, least)) return;
+    const { verb } = this.#call;
+    throw new CniError(CODE.incompatibleVersion, `${verb} needs cniVersion ${least}; the netconf has "${cniVersion}"`);
+  }
+
+  #result(own: JsonObject): JsonObject {
+    const { prevResult, cniVersion } = this.#conf;
+    const version = cniVersion === "" ? "0.1.0" : cniVersion;
+    if (!prevResult) return convertResult(own, version);
+    const merged = mergeResults(convertResult(prevResult, NEWEST_VERSION), convertResult(own, NEWEST_VERSION));
+    return convertResult(merged, version);
+  }
+
+  async #undo(delegate: Delegate, attachment: Attachment): Promise<void> {
+    try {
+      await delegate.run("DEL", attachment.delegate, this.#call);
+      this.#store.remove(attachment);
+    } catch (error) {
+      this.#host.warn(`cannot undo the failed ADD, the next DEL will: ${describeError(error)}`);
+    }
+  }
+
+  // A path that leads nowhere is the same as none: the namespace went, and its interfaces with it.
+  #netns(): string {
+    return existsSync(this.#call.netns) ? this.#call.netns : "";
+  }
+
+  #saved(): Attachment | undefined {
+    try {
+      return this.#store.load(this.#call);
+    } catch (error) {
+      if (!(error instanceof CniError && error.code === CODE.decode)) throw error;
+      this.#host.warn(`${describeError(error)}; going by the netconf`);
+      return undefined;
+    }
+  }
+
+  async #delSaved(attachment: Attachment, netns: string): Promise<void> {
+    const { containerId, ifname } = attachment;
+    const delegate = await Delegate.open(typeOf(attachment), this.#call);
+    await delegate.run("DEL", attachment.delegate, { containerId, ifname, netns }, this.#prevResultFor(attachment));
+    this.#store.remove(attachment);
+  }
+
+  // Nothing was saved, or it was lost. What the delegate's IPAM keeps is freed by container and interface, so a netconf
+  // rendered now does. One that cannot be rendered, or has no delegate, was never added either.
+  async #delUnknown(): Promise<void> {
+    let conf: JsonObject;
+    let delegate: Delegate;
+    try {
+      conf = renderDelegate(this.#conf, this.#networkForDel());
+      delegate = await Delegate.open(delegateType(this.#conf), this.#call);
+    } catch (error) {
+      this.#host.warn(`nothing to delete: ${describeError(error)}`);
+      return;
+    }
+    const target: Target = { ...this.#call, netns: this.#netns() };
+    await delegate.run("DEL", conf, target, this.#conf.prevResult);
+    this.#store.remove(this.#call);
+  }
+
+  // GC has no result of that attachment.
+  #prevResultFor(id: Attachment): JsonObject | undefined {
+    return id.containerId === this.#call.containerId ? this.#conf.prevResult : undefined;
+  }
+
+  #networkForDel(): PodNetwork {
+    try {
+      const net = this.#host.readPodNetwork(this.#conf.subnetFile);
+      if (net) return net;
+    } catch (error) {
+      this.#host.warn(describeError(error));
+    }
+    return { network: {}, subnet: subnetsOf(this.#conf.prevResult), mtu: 1500, ipMasq: true };
+  }
+}
+
+// host-local insists on a range and then frees by container and interface whatever the range is. TEST-NET-1 (RFC 5737).
+const ANY_SUBNET: InterfaceAddr = { addr: addrFromBytes(Uint8Array.of(192, 0, 2, 1)), length: 24 };
+
+function subnetsOf(result: JsonObject | undefined): PerFamily<InterfaceAddr> {
+  const subnets: { [F in Family]?: InterfaceAddr } = {};
+  for (const { address } of objectsOf(result && convertResult(result, NEWEST_VERSION)["ips"])) {
+    const parsed = isString(address) ? parseInterfaceAddr(address) : undefined;
+    if (parsed) subnets[parsed.addr.family] = parsed;
+  }
+  return Object.keys(subnets).length > 0 ? subnets : { 4: ANY_SUBNET };
+}
+
+function typeOf(attachment: Attachment): string {
+  return String(attachment.delegate["type"]);
+}
