@@ -5,6 +5,11 @@
  * Keys are relative to the prefix ("config", "subnets/10.5.52.0-24", "twill/nodes/192.0.2.1"). Revisions and lease ids
  * are decimal strings, since etcd's are 64 bits wide. Every call has a deadline; one that fails throws
  * RegistryUnavailableError when trying again later may help, and any other error when it will not.
+ *
+ * A write that throws RegistryUnavailableError may have happened, or may still happen while etcd works off what it has
+ * received: read the key before drawing conclusions. It is the caller's own write when value and lease id are. (Tries
+ * inside one call are sorted out there: a create whose first reply was lost still resolves to its entry.) The same
+ * holds for `grant`, which may leave a lease behind that runs out by itself.
  */
 export interface Registry {
   /** One key, or undefined when there is none. */
@@ -32,7 +37,10 @@ export interface Registry {
   /** Ends a lease; the keys that hang on it go with it. No error when it is gone already. */
   revoke(leaseId: string): Promise<void>;
 
-  /** Writes the key if it does not exist. Resolves to the entry written, or to undefined when somebody has the key. */
+  /**
+   * Writes the key if it does not exist. Resolves to the entry written, or to undefined when somebody has the key.
+   * Throws an error that is not RegistryUnavailableError when the lease is gone; so does `update`.
+   */
   create(key: string, value: string, leaseId: string): Promise<Entry | undefined>;
 
   /** Writes the key if it still is at `modRevision`. Resolves to undefined when it is not. */
@@ -66,8 +74,12 @@ export type Change =
 
 export interface FollowHandler {
   onSnapshot(snapshot: Snapshot): void;
+  /** Never empty. `revision` is that of the last change. */
   onChanges(changes: readonly Change[], revision: string): void;
-  /** Called with an error when contact is lost, with undefined when it is back; not again while nothing changes. */
+  /**
+   * Called with an error when contact is lost, with undefined when it is back; not again while nothing changes, and
+   * not at the start when all is well. The error also tells a refused password or permission: it is tried again.
+   */
   onState?(error: Error | undefined): void;
 }
 
