@@ -27,12 +27,21 @@ export const writev = libc.func("intptr_t writev(int fd, uintptr_t iov, int iovc
   iov: number,
   count: number,
 ) => number;
+const pollFunction = libc.func("int poll(uintptr_t fds, ulong nfds, int timeout)");
 /** poll(2) */
-export const poll = libc.func("int poll(uintptr_t fds, ulong nfds, int timeout)") as (
+export const poll = pollFunction as unknown as (
   fds: number,
   count: number,
   timeoutMs: number,
 ) => number;
+/** poll(2) on a thread of libuv's pool, for a caller that has an event loop to keep turning */
+export const pollAsync = (fds: number, count: number, timeoutMs: number): Promise<number> =>
+  new Promise((resolve, reject) => {
+    pollFunction.async(fds, count, timeoutMs, (error: Error | null, result: number) => {
+      if (error) reject(error);
+      else resolve(result);
+    });
+  });
 /** socket(2) */
 export const socket = libc.func("int socket(int domain, int type, int protocol)") as (
   domain: number,

@@ -40,4 +40,9 @@ export class PollSet {
     const errno = libc.errno();
     return errno === EINTR ? 0 : -errno;
   }
+
+  /** The same on another thread, for a caller that has an event loop to keep turning. */
+  async waitAside(timeoutMs: number): Promise<void> {
+    await libc.pollAsync(this.#arena.address(this.#at), this.#count, timeoutMs);
+  }
 }

@@ -1,5 +1,6 @@
 import type { Family } from "../addr/family.ts";
 import { Arena } from "./arena.ts";
+import { errnoName } from "./errors.ts";
 import * as libc from "./libc.ts";
 
 const AF_INET = 2;
@@ -8,6 +9,7 @@ const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 
+const MSG_DONTWAIT = 0x40;
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
@@ -106,4 +108,14 @@ function boundPort(scratch: Arena, fd: number): number {
   scratch.i32[length >>> 2] = SOCKADDR_LEN[6];
   libc.check("getsockname", libc.getsockname(fd, scratch.address(at), scratch.address(length)));
   return ((scratch.bytes[at + 2] as number) << 8) | (scratch.bytes[at + 3] as number);
+}
+
+/**
+ * Whether the batch calls may be used on the socket. A seccomp filter that knows recvfrom but not recvmmsg answers them
+ * with EPERM or ENOSYS.
+ */
+export function batchesAllowed(fd: number): boolean {
+  if (libc.recvmmsg(fd, 0, 0, MSG_DONTWAIT) >= 0) return true;
+  const code = errnoName(libc.errno());
+  return code !== "EPERM" && code !== "ENOSYS";
 }

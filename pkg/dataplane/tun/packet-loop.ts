@@ -4,6 +4,7 @@ import { POLLIN, POLLOUT, PollSet } from "../../sys/poll-set.ts";
 import { drainWakeFd } from "../../sys/wake-fd.ts";
 import type { Device } from "../../tun/device.ts";
 import type { Bind } from "../../underlay/bind.ts";
+import type { DgramBind } from "../../underlay/dgram-bind.ts";
 import { COUNTER, type Counters } from "./counters.ts";
 import type { ForwardingTable } from "./forwarding-table.ts";
 import { Receive } from "./receive.ts";
@@ -60,5 +61,31 @@ export class PacketLoop {
       poll.wait(LONGEST_SLEEP_MS);
       if (poll.ready(0) !== 0) drainWakeFd(wakeFd, this.#arena, scratch);
     }
+  }
+
+  /** The same for a DgramBind, which receives through the event loop of this thread. */
+  async runEvented(wakeFd: number, bind: DgramBind, control: () => boolean): Promise<void> {
+    const poll = new PollSet(this.#arena, [wakeFd, this.#device.fd]);
+    const scratch = this.#arena.alloc(8, 8);
+    poll.want(0, POLLIN);
+    poll.want(1, POLLIN);
+    let polling: Promise<void> | undefined;
+    let stirred = (): void => {};
+    bind.onReadable = () => stirred();
+    while (control()) {
+      if (this.turn()) {
+        await new Promise((resolve) => setImmediate(resolve)); // lets datagrams in
+        continue;
+      }
+      const readable = new Promise<void>((resolve) => {
+        stirred = resolve;
+      });
+      polling ??= poll.waitAside(LONGEST_SLEEP_MS).finally(() => {
+        drainWakeFd(wakeFd, this.#arena, scratch);
+        polling = undefined;
+      });
+      await Promise.race([polling, readable]);
+    }
+    await polling; // it watches descriptors that the owner closes next
   }
 }

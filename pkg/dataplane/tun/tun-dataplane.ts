@@ -14,7 +14,7 @@ import { VNET_HDR_LEN } from "../../packet/vnet.ts";
 import { VXLAN_OVERHEAD } from "../../packet/vxlan.ts";
 import * as libc from "../../sys/libc.ts";
 import { openTun, TUN_OFFLOAD } from "../../sys/tun-device.ts";
-import { openUdp } from "../../sys/udp-socket.ts";
+import { batchesAllowed, openUdp } from "../../sys/udp-socket.ts";
 import { WakeFd } from "../../sys/wake-fd.ts";
 import type { Underlay } from "../../underlay/underlay.ts";
 import {
@@ -49,7 +49,11 @@ export interface TunOptions {
   readonly log: Logger;
   /** The script of the packet loop's thread, cmd/twilld/packet-loop.ts. */
   readonly worker: URL;
+  /** Go through node:dgram even where the batch calls are allowed. */
+  readonly plainUdp?: boolean;
 }
+
+type Sockets = { [F in Family]?: number };
 
 interface Running {
   readonly memory: LoopMemory;
@@ -93,7 +97,7 @@ export class TunDataplane implements Dataplane {
       const device = this.#openDevice();
       fds.push(device);
       const sockets = this.#openSockets(underlay, fds);
-      this.#running = this.#start(device, sockets, fds);
+      this.#running = this.#start(device, this.#batched(sockets, fds), underlay, fds);
     } catch (error) {
       for (const fd of fds) libc.close(fd);
       throw error;
@@ -109,8 +113,8 @@ export class TunDataplane implements Dataplane {
     }
   }
 
-  #openSockets(underlay: Underlay, fds: number[]): { [F in Family]?: number } {
-    const sockets: { [F in Family]?: number } = {};
+  #openSockets(underlay: Underlay, fds: number[]): Sockets {
+    const sockets: Sockets = {};
     const { port } = this.#options.backend;
     for (const family of this.#families) {
       const addr = underlay.addr[family];
@@ -134,13 +138,28 @@ export class TunDataplane implements Dataplane {
     return sockets;
   }
 
-  #start(device: number, sockets: { [F in Family]?: number }, fds: readonly number[]): Running {
+  // Where batches are forbidden the sockets are given up: the packet loop's thread opens its own through node:dgram.
+  #batched(sockets: Sockets, fds: number[]): Sockets | undefined {
+    const opened = Object.values(sockets);
+    if (this.#options.plainUdp !== true && opened.every(batchesAllowed)) return sockets;
+    this.#options.log.warn("UDP goes one datagram per call through node:dgram, which is slow", {
+      reason: this.#options.plainUdp === true ? "asked for" : "recvmmsg is forbidden here",
+    });
+    for (const fd of opened) {
+      libc.close(fd);
+      fds.splice(fds.indexOf(fd), 1);
+    }
+    return undefined;
+  }
+
+  #start(device: number, sockets: Sockets | undefined, underlay: Underlay, fds: readonly number[]): Running {
     const memory = new LoopMemory();
     const wake = new WakeFd();
     const workerData: WorkerData = {
       memory: memory.arena.memory,
       device: { name: this.device, fd: device },
       sockets,
+      addrs: this.#families.flatMap((family) => underlay.addr[family] ?? []),
       port: this.#options.backend.port,
       wakeFd: wake.fd,
     };

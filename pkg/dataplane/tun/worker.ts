@@ -2,8 +2,10 @@
 // when the control thread has announced an order.
 
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import type { Addr } from "../../addr/addr.ts";
 import { Arena } from "../../sys/arena.ts";
 import { LinuxTun } from "../../tun/linux-tun.ts";
+import { DgramBind } from "../../underlay/dgram-bind.ts";
 import { UdpBind } from "../../underlay/udp-bind.ts";
 import type { Table } from "./forwarding-table.ts";
 import { LoopMemory } from "./loop-memory.ts";
@@ -13,23 +15,23 @@ import { PacketLoop } from "./packet-loop.ts";
 export interface WorkerData {
   readonly memory: WebAssembly.Memory;
   readonly device: { readonly name: string; readonly fd: number };
-  readonly sockets: { readonly 4?: number; readonly 6?: number };
+  /** One per family; without any, the thread opens `addrs` through node:dgram. */
+  readonly sockets: { readonly 4?: number; readonly 6?: number } | undefined;
+  readonly addrs: readonly Addr[];
   readonly port: number;
   readonly wakeFd: number;
 }
 
 export type Order = { readonly kind: "table"; readonly table: Table } | { readonly kind: "stop" };
 
-/** Carries packets until it is told to stop. Throws when the device is gone. */
-export function runPacketLoop(data: WorkerData, port: MessagePort): void {
+/** Carries packets until it is told to stop. Rejects when the device is gone. */
+export async function runPacketLoop(data: WorkerData, port: MessagePort): Promise<void> {
   const memory = new LoopMemory(new Arena(data.memory));
   const { arena, counters, table } = memory;
   const device = new LinuxTun(arena, data.device.name, data.device.fd);
-  const bind = new UdpBind(arena, data.sockets, data.port);
-  const loop = new PacketLoop(arena, device, bind, table, counters);
   let seen = 0;
   let stopped = false;
-  loop.run(data.wakeFd, () => {
+  const control = (): boolean => {
     const { orders } = memory;
     if (orders !== seen) {
       seen = orders;
@@ -40,5 +42,16 @@ export function runPacketLoop(data: WorkerData, port: MessagePort): void {
       }
     }
     return !stopped;
-  });
+  };
+  if (data.sockets) {
+    const bind = new UdpBind(arena, data.sockets, data.port);
+    new PacketLoop(arena, device, bind, table, counters).run(data.wakeFd, control);
+    return;
+  }
+  const bind = await DgramBind.open(arena, data.addrs, data.port);
+  try {
+    await new PacketLoop(arena, device, bind, table, counters).runEvented(data.wakeFd, bind, control);
+  } finally {
+    bind.close();
+  }
 }
