@@ -29,11 +29,7 @@ export const writev = libc.func("intptr_t writev(int fd, uintptr_t iov, int iovc
 ) => number;
 const pollFunction = libc.func("int poll(uintptr_t fds, ulong nfds, int timeout)");
 /** poll(2) */
-export const poll = pollFunction as unknown as (
-  fds: number,
-  count: number,
-  timeoutMs: number,
-) => number;
+export const poll = pollFunction as unknown as (fds: number, count: number, timeoutMs: number) => number;
 /** poll(2) on a thread of libuv's pool, for a caller that has an event loop to keep turning */
 export const pollAsync = (fds: number, count: number, timeoutMs: number): Promise<number> =>
   new Promise((resolve, reject) => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { hex } from "../../../test/hex.ts";
 import { pattern, tcpPacket, udpPacket } from "../../../test/inner-packet.ts";
 import { addr, MemoryNode, PORT, row, table } from "../../../test/memory-node.ts";
 import { ipTos } from "../../packet/ip.ts";
@@ -67,8 +68,7 @@ describe("from pod to pod", () => {
 
   test("the datagram is VXLAN as the kernel's device sends it", () => {
     const bytes = encapsulated(ping());
-    const hex = Buffer.from(bytes.subarray(0, 22)).toString("hex");
-    expect(hex).toBe("0800000000000100" + "0a000000000b" + "0a000000000a" + "0800");
+    expect(bytes.subarray(0, 22)).toEqual(hex("08000000 00000100 | 0a000000000b 0a000000000a 0800"));
     expect(bytes.subarray(22)).toEqual(ping());
   });
 
