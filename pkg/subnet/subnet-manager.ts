@@ -1,19 +1,34 @@
-import type { PerFamily } from "../addr/family.ts";
-import type { Prefix } from "../addr/prefix.ts";
-import type { Random } from "../base/backoff.ts";
-import type { Clock } from "../base/clock.ts";
+import { Backoff, type Random } from "../base/backoff.ts";
+import { type Clock, sleep } from "../base/clock.ts";
+import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { runAll } from "../base/run-all.ts";
 import { LeaseTable } from "../lease/lease-table.ts";
+import { encodeLeaseValue } from "../lease/lease-value.ts";
 import type { Lease, LeaseAttrs } from "../lease/lease.ts";
+import { Acquisition, type Wanted } from "./acquisition.ts";
+import { OutOfSubnetsError } from "./allocator.ts";
+import { ConfigSource } from "./config-source.ts";
+import { Contact } from "./contact.ts";
+import { LeaseHold } from "./lease-hold.ts";
+import { Lock } from "./lock.ts";
 import type { NetworkConfig } from "./network-config.ts";
-import type { Registry } from "./registry.ts";
+import { type Held, OwnLease, type OwnState } from "./own-lease.ts";
+import { type Change, type Registry, RegistryUnavailableError, type Snapshot } from "./registry.ts";
+import { type Node, PublicIpInUseError, Session } from "./session.ts";
+import { identityOf } from "./survey.ts";
+
+export type { Wanted } from "./acquisition.ts";
+export { OutOfSubnetsError } from "./allocator.ts";
+export type { OwnState } from "./own-lease.ts";
+export { PublicIpInUseError } from "./session.ts";
 
 export interface SubnetManagerOptions {
   readonly registry: Registry;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  readonly node: { readonly id: string; readonly name: string };
+  readonly node: Node;
   /** Seconds. */
   readonly ttl: number;
   /** Seconds before the end of the TTL at which the lease is renewed; at most two thirds of the TTL. */
@@ -22,97 +37,259 @@ export interface SubnetManagerOptions {
   readonly prefix?: string;
 }
 
-export interface Wanted {
-  readonly network: NetworkConfig;
-  readonly attrs: LeaseAttrs;
-  /** The subnet of the last run, from subnet.env or the state file. */
-  readonly previous: PerFamily<Prefix>;
-}
+// Of a session that lasts 30 seconds: two may fail before others take the address for free.
+const SESSION_RENEWAL_MS = 10_000;
+const SESSION_RETRY_MS = 2000;
 
-/** "lost": the key is gone and not yet taken back. "conflict": somebody else holds the subnet or our public address. */
-export type OwnState = "none" | "held" | "lost" | "conflict";
+// A race is lost to somebody who got a subnet, so that even very many nodes come to an end; this many means a fault.
+const MOST_RACES = 200;
+// Nodes that yield to each other may hold the last subnets for a moment: out of subnets is what stays so.
+const DRY_LOOKS = 5;
 
+/** Leases this node's subnet, keeps it, and knows the leases of the others. */
 export class SubnetManager {
   readonly table: LeaseTable;
+  readonly #options: SubnetManagerOptions;
+  readonly #contact: Contact;
+  readonly #own: OwnLease;
+  readonly #configs: ConfigSource;
+  readonly #hold: LeaseHold;
+  readonly #session: Session;
+  /** Everything that writes to our lease. */
+  readonly #lock = new Lock();
+  readonly #listeners = new Set<() => void>();
+  #problem: string | undefined;
 
   constructor(options: SubnetManagerOptions) {
-    this.table = new LeaseTable(options.log);
-  }
-
-  /** Waits until a valid network config exists. Throws the signal's reason when it aborts. */
-  networkConfig(_signal: AbortSignal): Promise<NetworkConfig> {
-    throw new Error("not written yet");
-  }
-
-  /** What networkConfig or acquire waits for. */
-  get problem(): string | undefined {
-    return undefined;
+    const { registry, clock, random, log, node, ttl } = options;
+    this.#options = options;
+    this.table = new LeaseTable(log);
+    this.#contact = new Contact({ clock, log, changed: this.#notify });
+    this.#own = new OwnLease(clock, () => {
+      this.table.setOwn(this.own);
+      this.#notify();
+    });
+    this.#session = new Session(registry, node);
+    const { prefix = "<prefix>", renewMargin } = options;
+    const shared = { registry, clock, log, contact: this.#contact };
+    this.#configs = new ConfigSource({ ...shared, prefix, waiting: (problem) => this.#waitFor(problem) });
+    this.#hold = new LeaseHold({
+      ...shared,
+      own: this.#own,
+      session: this.#session,
+      random,
+      nodeId: node.id,
+      ttl,
+      // A margin near the TTL would renew without end, and leave no time before a renewal that fails.
+      renewMargin: Math.min(renewMargin, (ttl * 2) / 3),
+    });
   }
 
   /**
-   * Leases a subnet. Goes on trying while the registry is unavailable. Throws OutOfSubnetsError, PublicIpInUseError,
-   * or the signal's reason when it aborts.
+   * Waits until there is a valid network config, telling each thing that is wrong with it once. Throws the signal's
+   * reason when it aborts, and what the registry throws other than RegistryUnavailableError.
    */
-  acquire(_want: Wanted, _signal: AbortSignal): Promise<Lease> {
-    throw new Error("not written yet");
+  async networkConfig(signal: AbortSignal): Promise<NetworkConfig> {
+    const config = await this.#configs.wait(signal);
+    this.table.setNetwork(config.network);
+    return config;
+  }
+
+  /** What networkConfig or acquire waits for: one sentence. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  /**
+   * Leases a subnet: a reservation or lease that is ours already, else the previous subnet, else a free one. Goes on
+   * trying while the registry is unavailable. Throws OutOfSubnetsError, PublicIpInUseError, or the signal's reason when
+   * it aborts.
+   */
+  async acquire(wanted: Wanted, signal: AbortSignal): Promise<Lease> {
+    const { random, clock, log } = this.#options;
+    const acquisition = new Acquisition(
+      { ...this.#options, session: this.#session },
+      { ...wanted, attrs: this.#named(wanted.attrs) },
+    );
+    const races = new Backoff({ first: 100, most: 2000, random });
+    const outages = new Backoff({ first: 1000, most: 10_000, random });
+    let lost = 0;
+    let dry = 0;
+    try {
+      for (;;) {
+        signal.throwIfAborted();
+        let wait: number;
+        try {
+          const held = await this.#lock.run(() => this.#attempt(acquisition));
+          this.#contact.back("acquire");
+          if (held) return held.lease;
+          outages.reset();
+          dry = 0;
+          if (++lost >= MOST_RACES) throw new Error(`cannot lease a subnet: lost ${lost} races for one in a row`);
+          wait = races.next();
+        } catch (error) {
+          if (error instanceof RegistryUnavailableError) {
+            this.#contact.lost("acquire", error);
+            this.#waitFor(`waiting for etcd to lease a subnet: ${describeError(error)}`);
+            wait = outages.next();
+          } else if (error instanceof OutOfSubnetsError && ++dry < DRY_LOOKS) {
+            log.debug("no subnet free, looking again", { err: error });
+            wait = races.next();
+          } else {
+            throw error;
+          }
+        }
+        await sleep(clock, wait, signal);
+      }
+    } finally {
+      this.#contact.back("acquire");
+      this.#waitFor(undefined);
+      await acquisition.close();
+    }
   }
 
   /** The lease that this node holds, or held last while the state is "lost" or "conflict". */
   get own(): Lease | undefined {
-    return undefined;
+    return this.#own.held?.lease;
   }
 
   get ownState(): OwnState {
-    return "none";
+    return this.#own.state;
   }
 
   /** Why the state is "lost" or "conflict": one sentence. */
   get ownProblem(): string | undefined {
-    return undefined;
+    return this.#own.problem;
   }
 
-  /** Calls `listener` after each change of own, ownState, ownProblem, problem or registryState. Returns a function that ends this. */
-  onChange(_listener: () => void): () => void {
-    return () => {};
+  /** Calls `listener` after each change of what the getters say. Returns a function that ends this. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** Keeps the table equal to the registry until `signal` aborts. */
-  follow(_signal: AbortSignal): Promise<void> {
-    throw new Error("not written yet");
+  async follow(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#options.registry.follow(signal, {
+        onSnapshot: (snapshot) => this.#onSnapshot(snapshot),
+        onChanges: (changes, revision) => this.#onChanges(changes, revision),
+        onState: (error) => (error ? this.#contact.lost("watch", error) : this.#contact.back("watch")),
+      });
+    } finally {
+      this.#contact.back("watch");
+    }
   }
 
-  /** Renews the lease and the session key until `signal` aborts. Keeps the lease when it ends and gives up the session key. */
-  hold(_signal: AbortSignal): Promise<void> {
-    throw new Error("not written yet");
+  /**
+   * Renews the lease and the session until `signal` aborts; then gives up the session and keeps the lease. Faults of
+   * the registry are told and ridden out.
+   */
+  async hold(signal: AbortSignal): Promise<void> {
+    try {
+      await runAll(signal, [
+        (signal) => this.#hold.run(signal, () => this.#lock.run(() => this.#hold.check())),
+        (signal) => this.#keepSession(signal),
+      ]);
+    } finally {
+      await this.#session.end();
+    }
   }
 
-  /** Writes our attributes where they differ. Throws RegistryUnavailableError, or an Error when the lease is not ours any more. */
-  publish(_attrs: LeaseAttrs): Promise<Lease> {
-    throw new Error("not written yet");
+  /**
+   * Writes our attributes into the lease where they differ. Throws RegistryUnavailableError (the renewal writes them
+   * later then), PublicIpInUseError when they hold the address of another live node, and an Error with `ownProblem` when
+   * the lease is not held.
+   */
+  publish(attrs: LeaseAttrs): Promise<Lease> {
+    return this.#lock.run(async () => {
+      const named = this.#named(attrs);
+      if (this.own && encodeLeaseValue(this.own.attrs) !== encodeLeaseValue(named)) {
+        await this.#session.claim(identityOf(named));
+      }
+      return this.#hold.publish(named);
+    });
   }
 
-  /** Gives the subnet back. A reservation stays a reservation. */
+  /** Gives the subnet back, at once. A reservation stays one, without our attributes. Throws RegistryUnavailableError. */
   release(): Promise<void> {
-    throw new Error("not written yet");
+    return this.#lock.run(async () => {
+      await this.#hold.release();
+      await this.#session.end();
+    });
   }
 
-  /** When the lease runs out unless renewed, in milliseconds since 1970; 0 for a reservation or where it is not known. */
+  /** When the lease runs out unless renewed, in milliseconds since 1970; 0 for a reservation or where there is none. */
   get expiresAt(): number {
-    return 0;
+    return this.#own.expiresAt;
   }
 
   /** Why the registry cannot be reached; undefined while it can. */
   get registryState(): Error | undefined {
-    return undefined;
+    return this.#contact.error;
   }
-}
 
-/** Another live node has our public address. */
-export class PublicIpInUseError extends Error {
-  override readonly name = "PublicIpInUseError";
-}
+  async #attempt(acquisition: Acquisition): Promise<Held | undefined> {
+    const held = await acquisition.attempt();
+    if (held) this.#hold.begin(held);
+    return held;
+  }
 
-/** No subnet is free. */
-export class OutOfSubnetsError extends Error {
-  override readonly name = "OutOfSubnetsError";
+  async #keepSession(signal: AbortSignal): Promise<void> {
+    const { clock, random, log } = this.#options;
+    while (!signal.aborted) {
+      let wait = SESSION_RENEWAL_MS;
+      const { own } = this;
+      try {
+        if (own) {
+          await this.#session.claim(identityOf(own.attrs));
+          if (this.#own.addressTrouble(undefined)) log.info("public address is ours again", { key: own.key });
+        }
+        this.#contact.back("session");
+      } catch (error) {
+        if (error instanceof PublicIpInUseError) {
+          if (this.#own.addressTrouble(error.message)) log.error("another node has our public address", { err: error });
+          this.#contact.back("session");
+        } else {
+          this.#contact.lost("session", error);
+          wait = SESSION_RETRY_MS;
+        }
+      }
+      await sleep(clock, wait * (1 - random() / 5), signal);
+    }
+    this.#contact.back("session");
+  }
+
+  #onSnapshot(snapshot: Snapshot): void {
+    this.table.applySnapshot(snapshot.entries, snapshot.revision);
+    const { own } = this;
+    const entry = own && snapshot.entries.find((entry) => entry.key === own.key);
+    if (own && entry?.modRevision !== own.modRevision) this.#hold.wake();
+  }
+
+  #onChanges(changes: readonly Change[], revision: string): void {
+    this.table.applyChanges(changes, revision);
+    const { own } = this;
+    const touched = changes.some((change) =>
+      change.kind === "delete"
+        ? change.key === own?.key
+        : change.entry.key === own?.key && change.entry.modRevision !== own.modRevision,
+    );
+    if (touched) this.#hold.wake();
+  }
+
+  #named(attrs: LeaseAttrs): LeaseAttrs {
+    const { id, name } = this.#options.node;
+    return { ...attrs, nodeId: id, nodeName: name };
+  }
+
+  #waitFor(problem: string | undefined): void {
+    if (problem === this.#problem) return;
+    this.#problem = problem;
+    this.#notify();
+  }
+
+  readonly #notify = (): void => {
+    for (const listener of this.#listeners) listener();
+  };
 }

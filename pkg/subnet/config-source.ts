@@ -1,0 +1,78 @@
+import { type Clock, sleep } from "../base/clock.ts";
+import { ConfigError, describeError } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Contact } from "./contact.ts";
+import { namesBackend, type NetworkConfig, parseNetworkConfig } from "./network-config.ts";
+import { type Registry, RegistryUnavailableError } from "./registry.ts";
+import { Survey } from "./survey.ts";
+
+export interface ConfigSourceOptions {
+  readonly registry: Registry;
+  readonly contact: Contact;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The registry's prefix, for sentences to people. */
+  readonly prefix: string;
+  /** Hears what is being waited for, and with undefined that nothing is. */
+  readonly waiting: (problem: string | undefined) => void;
+}
+
+const RETRY_MS = 1000;
+
+/** Where the network config comes from: the registry, once it is there and makes sense. */
+export class ConfigSource {
+  readonly #options: ConfigSourceOptions;
+
+  constructor(options: ConfigSourceOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Waits for a valid config, telling each thing that is wrong with it once. Throws the signal's reason when it aborts,
+   * and what the registry throws other than RegistryUnavailableError.
+   */
+  async wait(signal: AbortSignal): Promise<NetworkConfig> {
+    const { clock, contact, log, waiting } = this.#options;
+    const told = new Set<string>();
+    try {
+      for (;;) {
+        signal.throwIfAborted();
+        const result = await this.#look();
+        if (typeof result !== "string") {
+          if (told.size > 0) log.info("network config found");
+          return result;
+        }
+        if (!told.has(result)) log.warn("waiting for the network config", { reason: result });
+        told.add(result);
+        waiting(result);
+        await sleep(clock, RETRY_MS, signal);
+      }
+    } finally {
+      contact.back("config");
+      waiting(undefined);
+    }
+  }
+
+  // The config, or in one sentence why there is none.
+  async #look(): Promise<NetworkConfig | string> {
+    const { registry, contact, log, prefix } = this.#options;
+    try {
+      const entry = await registry.get("config");
+      contact.back("config");
+      if (!entry) {
+        const example = `{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}`;
+        return `there is no network config: put one with etcdctl put ${prefix}/config '${example}'`;
+      }
+      const survey = namesBackend(entry.value) ? undefined : new Survey(await registry.list());
+      return parseNetworkConfig(entry.value, {
+        liveLeases: survey?.claims.flatMap((claim) => claim.lease ?? []) ?? [],
+        warn: (sentence) => log.warn("network config is doubtful", { reason: sentence }),
+      });
+    } catch (error) {
+      if (error instanceof ConfigError) return `the network config at ${prefix}/config is wrong: ${error.message}`;
+      if (!(error instanceof RegistryUnavailableError)) throw error;
+      contact.lost("config", error);
+      return `etcd does not answer: ${describeError(error)}`;
+    }
+  }
+}
