@@ -1,0 +1,89 @@
+import { Client, credentials, type MethodDefinition, type ServiceError, status } from "@grpc/grpc-js";
+import { systemClock } from "../base/clock.ts";
+import { errorCode } from "../base/errors.ts";
+import { AGENT_SERVICE } from "./service.ts";
+import { probeSocket } from "./socket.ts";
+import type { LeaseStatus, Status } from "./status.ts";
+import { decodeLease, decodeStatus } from "./wire.ts";
+
+/** The agent answers from memory: one that takes longer hangs. */
+const CALL_TIMEOUT_MS = 5000;
+
+/** No agent answers at the socket. The message is one sentence that says what to do. */
+export class AgentUnreachableError extends Error {
+  override readonly name = "AgentUnreachableError";
+}
+
+/** Calls the agent of this host over its unix socket. */
+export class AgentClient {
+  readonly #client: Client;
+  readonly #socket: string;
+
+  private constructor(socket: string) {
+    this.#socket = socket;
+    // A cluster of tens of thousands of leases is more than gRPC's default of 4 MB.
+    this.#client = new Client(`unix:${socket}`, credentials.createInsecure(), {
+      "grpc.max_receive_message_length": -1,
+    });
+  }
+
+  /** Throws an AgentUnreachableError where nobody answers at the path. */
+  static async connect(socket: string): Promise<AgentClient> {
+    const refused = await probeSocket(socket);
+    if (refused) throw new AgentUnreachableError(describeRefusal(socket, refused), { cause: refused });
+    return new AgentClient(socket);
+  }
+
+  async status(): Promise<Status> {
+    const response = await this.#call(AGENT_SERVICE.Status, {});
+    return decodeStatus(response.status ?? {});
+  }
+
+  async leases(): Promise<readonly LeaseStatus[]> {
+    const response = await this.#call(AGENT_SERVICE.ListLeases, {});
+    return (response.leases ?? []).map(decodeLease);
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  #call<Q, R>(method: MethodDefinition<Q, R>, request: Q): Promise<R> {
+    return new Promise((resolve, reject) => {
+      const { path, requestSerialize, responseDeserialize } = method;
+      const deadline = systemClock.wall() + CALL_TIMEOUT_MS;
+      const finish = (error: ServiceError | null, response?: R): void => {
+        if (error) reject(this.#describe(error));
+        else resolve(response as R);
+      };
+      this.#client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, { deadline }, finish);
+    });
+  }
+
+  #describe(error: ServiceError): Error {
+    const cause = { cause: error };
+    if (error.code === status.DEADLINE_EXCEEDED) {
+      const message = `the agent at ${this.#socket} does not answer within ${CALL_TIMEOUT_MS / 1000} s`;
+      return new AgentUnreachableError(`${message}: look at its log, or restart it`, cause);
+    }
+    if (error.code === status.UNAVAILABLE)
+      return new AgentUnreachableError(`the agent at ${this.#socket} closed the connection: it is stopping`, cause);
+    if (error.code === status.UNIMPLEMENTED)
+      return new Error("the agent does not know this call: it is older than this twillctl");
+    return new Error(`the agent cannot answer: ${error.details}`);
+  }
+}
+
+function describeRefusal(socket: string, error: Error): string {
+  switch (errorCode(error) ?? "") {
+    case "ENOENT":
+      return `no agent runs here: there is no ${socket}; start twilld, or give its socket by --socket`;
+    case "ECONNREFUSED":
+      return `no agent runs here: nobody listens on ${socket}; start twilld again`;
+    case "EACCES":
+    case "EPERM":
+      return `no permission to use ${socket}: run this as root, for example with sudo`;
+    default:
+      return `cannot connect to ${socket}: ${error.message}`;
+  }
+}

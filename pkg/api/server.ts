@@ -1,0 +1,98 @@
+import { chmod } from "node:fs/promises";
+import { type sendUnaryData, Server, ServerCredentials, type ServerUnaryCall, status } from "@grpc/grpc-js";
+import { grpc } from "../../proto/gen/agent.js";
+import { sleep, systemClock } from "../base/clock.ts";
+import { describeError } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import { AGENT_SERVICE, AGENT_SERVICE_NAME, HEALTH_SERVICE } from "./service.ts";
+import { placeSocket, type PlacedSocket } from "./socket.ts";
+import type { StatusSource } from "./status.ts";
+import { encodeLease, encodeStatus } from "./wire.ts";
+
+/** How long calls that are being answered may take once the server is told to stop. */
+const GRACE_MS = 300;
+
+export interface ApiServer {
+  /** Fulfilled once the server is closed and its socket removed, which the signal brings about. */
+  readonly done: Promise<void>;
+}
+
+/**
+ * Serves the control API and gRPC's health service on the unix socket at path `socket`, which is of mode 0600 from its
+ * first moment, until the signal aborts. Resolves when it answers. Throws an Error that names the path, with the
+ * system's code in its cause, when the socket cannot be had; a socket that a killed agent has left is replaced.
+ */
+export async function serveApi(options: {
+  readonly socket: string;
+  readonly source: StatusSource;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}): Promise<ApiServer> {
+  const { socket, source, log, signal } = options;
+  const server = new Server();
+  server.addService(AGENT_SERVICE, {
+    Status: answer(log, () => ({ status: encodeStatus(source.status()) })),
+    ListLeases: answer(log, () => ({ leases: source.leases().map(encodeLease) })),
+  });
+  server.addService(HEALTH_SERVICE, { Check: checkHealth(source, log) });
+  let placed: PlacedSocket;
+  try {
+    placed = await placeSocket(socket, (path) => bind(server, path));
+  } catch (error) {
+    server.forceShutdown();
+    throw new Error(`cannot serve the control API on ${socket}`, { cause: error });
+  }
+  return { done: closeAtAbort(server, placed, signal) };
+}
+
+async function bind(server: Server, path: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) => {
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+  await chmod(path, 0o600);
+}
+
+async function closeAtAbort(server: Server, placed: PlacedSocket, signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+  await placed.remove();
+  // A client may keep its connection for as long as it likes.
+  const closed = new AbortController();
+  server.tryShutdown(() => closed.abort());
+  await sleep(systemClock, GRACE_MS, closed.signal);
+  server.forceShutdown();
+}
+
+type Handler<Q, R> = (call: ServerUnaryCall<Q, R>, callback: sendUnaryData<R>) => void;
+
+function answer<Q, R>(log: Logger, make: (request: Q) => R): Handler<Q, R> {
+  return (call, callback) => {
+    let response: R;
+    try {
+      response = make(call.request);
+    } catch (error) {
+      if (error instanceof UnknownServiceError) return callback({ code: status.NOT_FOUND, details: error.message });
+      log.error("cannot answer a call to the control API", { method: call.getPath(), err: error });
+      return callback({ code: status.INTERNAL, details: describeError(error) });
+    }
+    callback(null, response);
+  };
+}
+
+class UnknownServiceError extends Error {
+  override readonly name = "UnknownServiceError";
+}
+
+type HealthRequest = grpc.health.v1.HealthCheckRequest.$Properties;
+type HealthResponse = grpc.health.v1.HealthCheckResponse.$Properties;
+
+function checkHealth(source: StatusSource, log: Logger): Handler<HealthRequest, HealthResponse> {
+  const { SERVING, NOT_SERVING } = grpc.health.v1.HealthCheckResponse.ServingStatus;
+  return answer(log, ({ service }) => {
+    if (service === AGENT_SERVICE_NAME) return { status: SERVING };
+    if (service) throw new UnknownServiceError(`there is no service ${JSON.stringify(service)}`);
+    return { status: source.status().ready ? SERVING : NOT_SERVING };
+  });
+}

@@ -1,0 +1,42 @@
+import type { MethodDefinition } from "@grpc/grpc-js";
+import { grpc, twill } from "../../proto/gen/agent.js";
+
+/** How a generated message class writes and reads itself. */
+interface Codec<T, Decoded extends T> {
+  encode(message: T): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): Decoded;
+}
+
+/** twill.v1.Agent of proto/twill/v1/agent.proto. */
+export const AGENT_SERVICE = {
+  Status: unary("/twill.v1.Agent/Status", twill.v1.StatusRequest, twill.v1.StatusResponse),
+  ListLeases: unary("/twill.v1.Agent/ListLeases", twill.v1.ListLeasesRequest, twill.v1.ListLeasesResponse),
+} as const;
+
+/** grpc.health.v1.Health of proto/grpc/health/v1/health.proto. */
+export const HEALTH_SERVICE = {
+  Check: unary("/grpc.health.v1.Health/Check", grpc.health.v1.HealthCheckRequest, grpc.health.v1.HealthCheckResponse),
+} as const;
+
+/** What the health service calls the control API itself. */
+export const AGENT_SERVICE_NAME = "twill.v1.Agent";
+
+function unary<Q, DQ extends Q, R, DR extends R>(
+  path: string,
+  request: Codec<Q, DQ>,
+  response: Codec<R, DR>,
+): MethodDefinition<Q, R> {
+  return {
+    path,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: (message) => asBuffer(request.encode(message).finish()),
+    requestDeserialize: (bytes) => request.decode(bytes),
+    responseSerialize: (message) => asBuffer(response.encode(message).finish()),
+    responseDeserialize: (bytes) => response.decode(bytes),
+  };
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,1056 @@
+import * as $protobuf from "protobufjs/minimal.js";
+import Long = require("long");
+
+/** Namespace twill. */
+export namespace twill {
+
+    /** Namespace v1. */
+    namespace v1 {
+
+        /**
+         * Properties of a StatusRequest.
+         * @deprecated Use twill.v1.StatusRequest.$Properties instead.
+         */
+        interface IStatusRequest extends twill.v1.StatusRequest.$Properties {
+        }
+
+        /** Represents a StatusRequest. */
+        class StatusRequest {
+
+            /**
+             * Constructs a new StatusRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.StatusRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /**
+             * Encodes the specified StatusRequest message. Does not implicitly {@link twill.v1.StatusRequest.verify|verify} messages.
+             * @param message StatusRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.StatusRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a StatusRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.StatusRequest & twill.v1.StatusRequest.$Shape} StatusRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.StatusRequest & twill.v1.StatusRequest.$Shape;
+        }
+
+        namespace StatusRequest {
+
+            /** Properties of a StatusRequest. */
+            interface $Properties {
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a StatusRequest. */
+            type $Shape = twill.v1.StatusRequest.$Properties;
+        }
+
+        /**
+         * Properties of a StatusResponse.
+         * @deprecated Use twill.v1.StatusResponse.$Properties instead.
+         */
+        interface IStatusResponse extends twill.v1.StatusResponse.$Properties {
+        }
+
+        /** Represents a StatusResponse. */
+        class StatusResponse {
+
+            /**
+             * Constructs a new StatusResponse.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.StatusResponse.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** StatusResponse status. */
+            status?: (twill.v1.Status.$Properties|null);
+
+            /**
+             * Encodes the specified StatusResponse message. Does not implicitly {@link twill.v1.StatusResponse.verify|verify} messages.
+             * @param message StatusResponse message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.StatusResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a StatusResponse message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.StatusResponse & twill.v1.StatusResponse.$Shape} StatusResponse
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.StatusResponse & twill.v1.StatusResponse.$Shape;
+        }
+
+        namespace StatusResponse {
+
+            /** Properties of a StatusResponse. */
+            interface $Properties {
+
+                /** StatusResponse status */
+                status?: (twill.v1.Status.$Properties|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a StatusResponse. */
+            type $Shape = twill.v1.StatusResponse.$Properties;
+        }
+
+        /**
+         * Properties of a ListLeasesRequest.
+         * @deprecated Use twill.v1.ListLeasesRequest.$Properties instead.
+         */
+        interface IListLeasesRequest extends twill.v1.ListLeasesRequest.$Properties {
+        }
+
+        /** Represents a ListLeasesRequest. */
+        class ListLeasesRequest {
+
+            /**
+             * Constructs a new ListLeasesRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.ListLeasesRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /**
+             * Encodes the specified ListLeasesRequest message. Does not implicitly {@link twill.v1.ListLeasesRequest.verify|verify} messages.
+             * @param message ListLeasesRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.ListLeasesRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ListLeasesRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.ListLeasesRequest & twill.v1.ListLeasesRequest.$Shape} ListLeasesRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.ListLeasesRequest & twill.v1.ListLeasesRequest.$Shape;
+        }
+
+        namespace ListLeasesRequest {
+
+            /** Properties of a ListLeasesRequest. */
+            interface $Properties {
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ListLeasesRequest. */
+            type $Shape = twill.v1.ListLeasesRequest.$Properties;
+        }
+
+        /**
+         * Properties of a ListLeasesResponse.
+         * @deprecated Use twill.v1.ListLeasesResponse.$Properties instead.
+         */
+        interface IListLeasesResponse extends twill.v1.ListLeasesResponse.$Properties {
+        }
+
+        /** Represents a ListLeasesResponse. */
+        class ListLeasesResponse {
+
+            /**
+             * Constructs a new ListLeasesResponse.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.ListLeasesResponse.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** ListLeasesResponse leases. */
+            leases: twill.v1.Lease.$Properties[];
+
+            /**
+             * Encodes the specified ListLeasesResponse message. Does not implicitly {@link twill.v1.ListLeasesResponse.verify|verify} messages.
+             * @param message ListLeasesResponse message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.ListLeasesResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ListLeasesResponse message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.ListLeasesResponse & twill.v1.ListLeasesResponse.$Shape} ListLeasesResponse
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.ListLeasesResponse & twill.v1.ListLeasesResponse.$Shape;
+        }
+
+        namespace ListLeasesResponse {
+
+            /** Properties of a ListLeasesResponse. */
+            interface $Properties {
+
+                /** ListLeasesResponse leases */
+                leases?: (twill.v1.Lease.$Properties[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ListLeasesResponse. */
+            type $Shape = twill.v1.ListLeasesResponse.$Properties;
+        }
+
+        /**
+         * Properties of a Status.
+         * @deprecated Use twill.v1.Status.$Properties instead.
+         */
+        interface IStatus extends twill.v1.Status.$Properties {
+        }
+
+        /** Represents a Status. */
+        class Status {
+
+            /**
+             * Constructs a new Status.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.Status.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Status version. */
+            version: string;
+
+            /** Status node. */
+            node?: (twill.v1.Node.$Properties|null);
+
+            /** Status startedAt. */
+            startedAt: (number|Long);
+
+            /** Status ready. */
+            ready: boolean;
+
+            /** Status problems. */
+            problems: string[];
+
+            /** Status network. */
+            network?: (twill.v1.Network.$Properties|null);
+
+            /** Status underlay. */
+            underlay?: (twill.v1.Underlay.$Properties|null);
+
+            /** Status lease. */
+            lease?: (twill.v1.Lease.$Properties|null);
+
+            /** Status dataplane. */
+            dataplane?: (twill.v1.Dataplane.$Properties|null);
+
+            /** Status etcd. */
+            etcd?: (twill.v1.Etcd.$Properties|null);
+
+            /** Status peers. */
+            peers: twill.v1.Peer.$Properties[];
+
+            /**
+             * Encodes the specified Status message. Does not implicitly {@link twill.v1.Status.verify|verify} messages.
+             * @param message Status message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.Status.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Status message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.Status & twill.v1.Status.$Shape} Status
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.Status & twill.v1.Status.$Shape;
+        }
+
+        namespace Status {
+
+            /** Properties of a Status. */
+            interface $Properties {
+
+                /** Status version */
+                version?: (string|null);
+
+                /** Status node */
+                node?: (twill.v1.Node.$Properties|null);
+
+                /** Status startedAt */
+                startedAt?: (number|Long|null);
+
+                /** Status ready */
+                ready?: (boolean|null);
+
+                /** Status problems */
+                problems?: (string[]|null);
+
+                /** Status network */
+                network?: (twill.v1.Network.$Properties|null);
+
+                /** Status underlay */
+                underlay?: (twill.v1.Underlay.$Properties|null);
+
+                /** Status lease */
+                lease?: (twill.v1.Lease.$Properties|null);
+
+                /** Status dataplane */
+                dataplane?: (twill.v1.Dataplane.$Properties|null);
+
+                /** Status etcd */
+                etcd?: (twill.v1.Etcd.$Properties|null);
+
+                /** Status peers */
+                peers?: (twill.v1.Peer.$Properties[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Status. */
+            type $Shape = twill.v1.Status.$Properties;
+        }
+
+        /**
+         * Properties of a Node.
+         * @deprecated Use twill.v1.Node.$Properties instead.
+         */
+        interface INode extends twill.v1.Node.$Properties {
+        }
+
+        /** Represents a Node. */
+        class Node {
+
+            /**
+             * Constructs a new Node.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.Node.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Node id. */
+            id: string;
+
+            /** Node name. */
+            name: string;
+
+            /**
+             * Encodes the specified Node message. Does not implicitly {@link twill.v1.Node.verify|verify} messages.
+             * @param message Node message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.Node.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Node message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.Node & twill.v1.Node.$Shape} Node
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.Node & twill.v1.Node.$Shape;
+        }
+
+        namespace Node {
+
+            /** Properties of a Node. */
+            interface $Properties {
+
+                /** Node id */
+                id?: (string|null);
+
+                /** Node name */
+                name?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Node. */
+            type $Shape = twill.v1.Node.$Properties;
+        }
+
+        /**
+         * Properties of a Network.
+         * @deprecated Use twill.v1.Network.$Properties instead.
+         */
+        interface INetwork extends twill.v1.Network.$Properties {
+        }
+
+        /** Represents a Network. */
+        class Network {
+
+            /**
+             * Constructs a new Network.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.Network.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Network networks. */
+            networks: string[];
+
+            /** Network backendType. */
+            backendType: string;
+
+            /** Network vni. */
+            vni: number;
+
+            /** Network port. */
+            port: number;
+
+            /**
+             * Encodes the specified Network message. Does not implicitly {@link twill.v1.Network.verify|verify} messages.
+             * @param message Network message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.Network.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Network message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.Network & twill.v1.Network.$Shape} Network
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.Network & twill.v1.Network.$Shape;
+        }
+
+        namespace Network {
+
+            /** Properties of a Network. */
+            interface $Properties {
+
+                /** Network networks */
+                networks?: (string[]|null);
+
+                /** Network backendType */
+                backendType?: (string|null);
+
+                /** Network vni */
+                vni?: (number|null);
+
+                /** Network port */
+                port?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Network. */
+            type $Shape = twill.v1.Network.$Properties;
+        }
+
+        /**
+         * Properties of an Underlay.
+         * @deprecated Use twill.v1.Underlay.$Properties instead.
+         */
+        interface IUnderlay extends twill.v1.Underlay.$Properties {
+        }
+
+        /** Represents an Underlay. */
+        class Underlay {
+
+            /**
+             * Constructs a new Underlay.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.Underlay.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Underlay interface. */
+            interface: string;
+
+            /** Underlay mtu. */
+            mtu: number;
+
+            /** Underlay publicIps. */
+            publicIps: string[];
+
+            /**
+             * Encodes the specified Underlay message. Does not implicitly {@link twill.v1.Underlay.verify|verify} messages.
+             * @param message Underlay message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.Underlay.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an Underlay message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.Underlay & twill.v1.Underlay.$Shape} Underlay
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.Underlay & twill.v1.Underlay.$Shape;
+        }
+
+        namespace Underlay {
+
+            /** Properties of an Underlay. */
+            interface $Properties {
+
+                /** Underlay interface */
+                "interface"?: (string|null);
+
+                /** Underlay mtu */
+                mtu?: (number|null);
+
+                /** Underlay publicIps */
+                publicIps?: (string[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an Underlay. */
+            type $Shape = twill.v1.Underlay.$Properties;
+        }
+
+        /**
+         * Properties of a Lease.
+         * @deprecated Use twill.v1.Lease.$Properties instead.
+         */
+        interface ILease extends twill.v1.Lease.$Properties {
+        }
+
+        /** Represents a Lease. */
+        class Lease {
+
+            /**
+             * Constructs a new Lease.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.Lease.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Lease key. */
+            key: string;
+
+            /** Lease subnets. */
+            subnets: string[];
+
+            /** Lease publicIps. */
+            publicIps: string[];
+
+            /** Lease backendType. */
+            backendType: string;
+
+            /** Lease dataplane. */
+            dataplane: string;
+
+            /** Lease nodeId. */
+            nodeId: string;
+
+            /** Lease nodeName. */
+            nodeName: string;
+
+            /** Lease leaseId. */
+            leaseId: string;
+
+            /** Lease expiresAt. */
+            expiresAt: (number|Long);
+
+            /** Lease own. */
+            own: boolean;
+
+            /**
+             * Encodes the specified Lease message. Does not implicitly {@link twill.v1.Lease.verify|verify} messages.
+             * @param message Lease message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.Lease.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Lease message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.Lease & twill.v1.Lease.$Shape} Lease
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.Lease & twill.v1.Lease.$Shape;
+        }
+
+        namespace Lease {
+
+            /** Properties of a Lease. */
+            interface $Properties {
+
+                /** Lease key */
+                key?: (string|null);
+
+                /** Lease subnets */
+                subnets?: (string[]|null);
+
+                /** Lease publicIps */
+                publicIps?: (string[]|null);
+
+                /** Lease backendType */
+                backendType?: (string|null);
+
+                /** Lease dataplane */
+                dataplane?: (string|null);
+
+                /** Lease nodeId */
+                nodeId?: (string|null);
+
+                /** Lease nodeName */
+                nodeName?: (string|null);
+
+                /** Lease leaseId */
+                leaseId?: (string|null);
+
+                /** Lease expiresAt */
+                expiresAt?: (number|Long|null);
+
+                /** Lease own */
+                own?: (boolean|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Lease. */
+            type $Shape = twill.v1.Lease.$Properties;
+        }
+
+        /**
+         * Properties of a Dataplane.
+         * @deprecated Use twill.v1.Dataplane.$Properties instead.
+         */
+        interface IDataplane extends twill.v1.Dataplane.$Properties {
+        }
+
+        /** Represents a Dataplane. */
+        class Dataplane {
+
+            /**
+             * Constructs a new Dataplane.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.Dataplane.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Dataplane name. */
+            name: string;
+
+            /** Dataplane mtus. */
+            mtus: number[];
+
+            /** Dataplane counters. */
+            counters: { [k: string]: (number|Long) };
+
+            /**
+             * Encodes the specified Dataplane message. Does not implicitly {@link twill.v1.Dataplane.verify|verify} messages.
+             * @param message Dataplane message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.Dataplane.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Dataplane message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.Dataplane & twill.v1.Dataplane.$Shape} Dataplane
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.Dataplane & twill.v1.Dataplane.$Shape;
+        }
+
+        namespace Dataplane {
+
+            /** Properties of a Dataplane. */
+            interface $Properties {
+
+                /** Dataplane name */
+                name?: (string|null);
+
+                /** Dataplane mtus */
+                mtus?: (number[]|null);
+
+                /** Dataplane counters */
+                counters?: ({ [k: string]: (number|Long) }|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Dataplane. */
+            type $Shape = twill.v1.Dataplane.$Properties;
+        }
+
+        /**
+         * Properties of an Etcd.
+         * @deprecated Use twill.v1.Etcd.$Properties instead.
+         */
+        interface IEtcd extends twill.v1.Etcd.$Properties {
+        }
+
+        /** Represents an Etcd. */
+        class Etcd {
+
+            /**
+             * Constructs a new Etcd.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.Etcd.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Etcd endpoints. */
+            endpoints: string[];
+
+            /** Etcd connected. */
+            connected: boolean;
+
+            /** Etcd error. */
+            error: string;
+
+            /** Etcd since. */
+            since: (number|Long);
+
+            /**
+             * Encodes the specified Etcd message. Does not implicitly {@link twill.v1.Etcd.verify|verify} messages.
+             * @param message Etcd message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.Etcd.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an Etcd message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.Etcd & twill.v1.Etcd.$Shape} Etcd
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.Etcd & twill.v1.Etcd.$Shape;
+        }
+
+        namespace Etcd {
+
+            /** Properties of an Etcd. */
+            interface $Properties {
+
+                /** Etcd endpoints */
+                endpoints?: (string[]|null);
+
+                /** Etcd connected */
+                connected?: (boolean|null);
+
+                /** Etcd error */
+                error?: (string|null);
+
+                /** Etcd since */
+                since?: (number|Long|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an Etcd. */
+            type $Shape = twill.v1.Etcd.$Properties;
+        }
+
+        /**
+         * Properties of a Peer.
+         * @deprecated Use twill.v1.Peer.$Properties instead.
+         */
+        interface IPeer extends twill.v1.Peer.$Properties {
+        }
+
+        /** Represents a Peer. */
+        class Peer {
+
+            /**
+             * Constructs a new Peer.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.Peer.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Peer lease. */
+            lease?: (twill.v1.Lease.$Properties|null);
+
+            /** Peer state. */
+            state: twill.v1.PeerState;
+
+            /** Peer reason. */
+            reason: string;
+
+            /** Peer txPackets. */
+            txPackets: (number|Long);
+
+            /** Peer txBytes. */
+            txBytes: (number|Long);
+
+            /** Peer rxPackets. */
+            rxPackets: (number|Long);
+
+            /** Peer rxBytes. */
+            rxBytes: (number|Long);
+
+            /**
+             * Encodes the specified Peer message. Does not implicitly {@link twill.v1.Peer.verify|verify} messages.
+             * @param message Peer message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.Peer.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Peer message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.Peer & twill.v1.Peer.$Shape} Peer
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.Peer & twill.v1.Peer.$Shape;
+        }
+
+        namespace Peer {
+
+            /** Properties of a Peer. */
+            interface $Properties {
+
+                /** Peer lease */
+                lease?: (twill.v1.Lease.$Properties|null);
+
+                /** Peer state */
+                state?: (twill.v1.PeerState|null);
+
+                /** Peer reason */
+                reason?: (string|null);
+
+                /** Peer txPackets */
+                txPackets?: (number|Long|null);
+
+                /** Peer txBytes */
+                txBytes?: (number|Long|null);
+
+                /** Peer rxPackets */
+                rxPackets?: (number|Long|null);
+
+                /** Peer rxBytes */
+                rxBytes?: (number|Long|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Peer. */
+            type $Shape = twill.v1.Peer.$Properties;
+        }
+
+        /** PeerState enum. */
+        enum PeerState {
+
+            /** PEER_STATE_UNSPECIFIED value */
+            PEER_STATE_UNSPECIFIED = 0,
+
+            /** PEER_STATE_IN_SYNC value */
+            PEER_STATE_IN_SYNC = 1,
+
+            /** PEER_STATE_PENDING value */
+            PEER_STATE_PENDING = 2,
+
+            /** PEER_STATE_FAILED value */
+            PEER_STATE_FAILED = 3
+        }
+    }
+}
+
+/** Namespace grpc. */
+export namespace grpc {
+
+    /** Namespace health. */
+    namespace health {
+
+        /** Namespace v1. */
+        namespace v1 {
+
+            /**
+             * Properties of a HealthCheckRequest.
+             * @deprecated Use grpc.health.v1.HealthCheckRequest.$Properties instead.
+             */
+            interface IHealthCheckRequest extends grpc.health.v1.HealthCheckRequest.$Properties {
+            }
+
+            /** Represents a HealthCheckRequest. */
+            class HealthCheckRequest {
+
+                /**
+                 * Constructs a new HealthCheckRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: grpc.health.v1.HealthCheckRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** HealthCheckRequest service. */
+                service: string;
+
+                /**
+                 * Encodes the specified HealthCheckRequest message. Does not implicitly {@link grpc.health.v1.HealthCheckRequest.verify|verify} messages.
+                 * @param message HealthCheckRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: grpc.health.v1.HealthCheckRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a HealthCheckRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {grpc.health.v1.HealthCheckRequest & grpc.health.v1.HealthCheckRequest.$Shape} HealthCheckRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): grpc.health.v1.HealthCheckRequest & grpc.health.v1.HealthCheckRequest.$Shape;
+            }
+
+            namespace HealthCheckRequest {
+
+                /** Properties of a HealthCheckRequest. */
+                interface $Properties {
+
+                    /** HealthCheckRequest service */
+                    service?: (string|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a HealthCheckRequest. */
+                type $Shape = grpc.health.v1.HealthCheckRequest.$Properties;
+            }
+
+            /**
+             * Properties of a HealthCheckResponse.
+             * @deprecated Use grpc.health.v1.HealthCheckResponse.$Properties instead.
+             */
+            interface IHealthCheckResponse extends grpc.health.v1.HealthCheckResponse.$Properties {
+            }
+
+            /** Represents a HealthCheckResponse. */
+            class HealthCheckResponse {
+
+                /**
+                 * Constructs a new HealthCheckResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: grpc.health.v1.HealthCheckResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** HealthCheckResponse status. */
+                status: grpc.health.v1.HealthCheckResponse.ServingStatus;
+
+                /**
+                 * Encodes the specified HealthCheckResponse message. Does not implicitly {@link grpc.health.v1.HealthCheckResponse.verify|verify} messages.
+                 * @param message HealthCheckResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: grpc.health.v1.HealthCheckResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a HealthCheckResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {grpc.health.v1.HealthCheckResponse & grpc.health.v1.HealthCheckResponse.$Shape} HealthCheckResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): grpc.health.v1.HealthCheckResponse & grpc.health.v1.HealthCheckResponse.$Shape;
+            }
+
+            namespace HealthCheckResponse {
+
+                /** Properties of a HealthCheckResponse. */
+                interface $Properties {
+
+                    /** HealthCheckResponse status */
+                    status?: (grpc.health.v1.HealthCheckResponse.ServingStatus|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a HealthCheckResponse. */
+                type $Shape = grpc.health.v1.HealthCheckResponse.$Properties;
+
+                /** ServingStatus enum. */
+                enum ServingStatus {
+
+                    /** UNKNOWN value */
+                    UNKNOWN = 0,
+
+                    /** SERVING value */
+                    SERVING = 1,
+
+                    /** NOT_SERVING value */
+                    NOT_SERVING = 2,
+
+                    /** SERVICE_UNKNOWN value */
+                    SERVICE_UNKNOWN = 3
+                }
+            }
+        }
+    }
+}
