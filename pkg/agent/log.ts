@@ -43,7 +43,7 @@ export function createLogger(
   };
 }
 
-const PRETTY = { singleLine: true, translateTime: "SYS:yyyy-mm-dd HH:MM:ss.l" } as const;
+const PRETTY = { singleLine: true, errorLikeObjectKeys: [], translateTime: "SYS:yyyy-mm-dd HH:MM:ss.l" };
 
 // Names that pino writes itself: a field of the same name would be a second key in one JSON object.
 const TAKEN: ReadonlySet<string> = new Set(["level", "time", "msg"]);

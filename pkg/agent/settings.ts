@@ -1,6 +1,6 @@
 import { type Addr, parseAddr } from "../addr/addr.ts";
 import type { Family } from "../addr/family.ts";
-import type { GivenFlag } from "../base/go-flags.ts";
+import { type GivenFlag, parseGoBool } from "../base/go-flags.ts";
 import { type Flag, FLAGS } from "./flag-table.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -110,11 +110,10 @@ function fallback(name: string): string {
   return text;
 }
 
-/** Go's strconv.ParseBool. */
 export function bool(text: string): boolean {
-  if (/^(1|t|T|true|TRUE|True)$/.test(text)) return true;
-  if (/^(0|f|F|false|FALSE|False)$/.test(text)) return false;
-  throw new RangeError("give true or false");
+  const on = parseGoBool(text);
+  if (on === undefined) throw new RangeError("give true or false");
+  return on;
 }
 
 export function integer(least: number, most: number, what: string): Rule<number> {

@@ -30,7 +30,7 @@ export class AgentClient {
   /** Throws an AgentUnreachableError where nobody answers at the path. */
   static async connect(socket: string): Promise<AgentClient> {
     const refused = await probeSocket(socket);
-    if (refused) throw new AgentUnreachableError(describeRefusal(socket, refused), { cause: refused });
+    if (refused) throw new AgentUnreachableError(describeRefusal(socket, refused));
     return new AgentClient(socket);
   }
 
@@ -61,13 +61,12 @@ export class AgentClient {
   }
 
   #describe(error: ServiceError): Error {
-    const cause = { cause: error };
     if (error.code === status.DEADLINE_EXCEEDED) {
       const message = `the agent at ${this.#socket} does not answer within ${CALL_TIMEOUT_MS / 1000} s`;
-      return new AgentUnreachableError(`${message}: look at its log, or restart it`, cause);
+      return new AgentUnreachableError(`${message}: look at its log, or restart it`);
     }
     if (error.code === status.UNAVAILABLE)
-      return new AgentUnreachableError(`the agent at ${this.#socket} closed the connection: it is stopping`, cause);
+      return new AgentUnreachableError(`the agent at ${this.#socket} closed the connection: it is stopping`);
     if (error.code === status.UNIMPLEMENTED)
       return new Error("the agent does not know this call: it is older than this twillctl");
     return new Error(`the agent cannot answer: ${error.details}`);

@@ -10,7 +10,7 @@ export interface FlagShape {
 export interface GivenFlag {
   /** The flag's own name, also where its alias was written. */
   readonly name: string;
-  /** "true" for a bool without a value. */
+  /** "true" or "false" for a bool, however it was written. */
   readonly value: string;
 }
 
@@ -64,8 +64,12 @@ export function parseGoFlags(args: readonly string[], shapes: readonly FlagShape
       problems.push(`unknown flag --${name}${near === undefined ? "" : `: did you mean --${near}?`}`);
       // What follows is most likely its value, and is not worth a problem of its own.
       if (value === undefined && i + 1 < args.length && !args[i + 1]?.startsWith("-")) i++;
-    } else if (value !== undefined || shape.kind === "bool") {
-      given.push({ name: shape.name, value: value ?? "true" });
+    } else if (shape.kind === "bool") {
+      const on = parseGoBool(value ?? "true");
+      if (on === undefined) problems.push(`--${name} is ${JSON.stringify(value)}: give true or false`);
+      else given.push({ name: shape.name, value: String(on) });
+    } else if (value !== undefined) {
+      given.push({ name: shape.name, value });
     } else if (i + 1 < args.length) {
       given.push({ name: shape.name, value: args[++i] ?? "" });
       after = undefined;
@@ -74,4 +78,11 @@ export function parseGoFlags(args: readonly string[], shapes: readonly FlagShape
     }
   }
   return { given, positionals, problems };
+}
+
+/** A bool in one of the forms of Go's strconv.ParseBool, undefined for any other text. */
+export function parseGoBool(text: string): boolean | undefined {
+  if (/^(1|t|T|true|TRUE|True)$/.test(text)) return true;
+  if (/^(0|f|F|false|FALSE|False)$/.test(text)) return false;
+  return undefined;
 }

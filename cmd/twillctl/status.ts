@@ -1,0 +1,73 @@
+import type { DataplaneStatus, EtcdStatus, PeerStatus, Status } from "../../pkg/api/status.ts";
+import { bytes, span } from "./amounts.ts";
+import { expiry } from "./leases.ts";
+import { type Cell, type Colour, paint, printable, type Screen, table } from "./screen.ts";
+
+/** The node as an operator wants to see it: ready or why not, then the facts, then the peers. */
+export function showStatus(status: Status, screen: Screen): string {
+  const name = printable(status.node.name || status.node.id || "this node");
+  const lines = [paint(`${name} is ${status.ready ? "ready" : "not ready"}`, status.ready ? "green" : "red", screen)];
+  for (const problem of status.problems) lines.push(paint(`! ${printable(problem)}`, "yellow", screen));
+  lines.push("");
+  for (const [label, text] of facts(status, screen.now)) lines.push(`${label.padEnd(LABEL)}${printable(text)}`);
+  lines.push("", peerTable(status.peers, screen));
+  return lines.join("\n");
+}
+
+const LABEL = 12;
+
+function facts(status: Status, now: number): [string, string][] {
+  const { network, underlay, lease, dataplane } = status;
+  return [
+    ["agent", `twilld ${status.version}, running for ${span(now - status.startedAt)}`],
+    ["node id", status.node.id],
+    [
+      "network",
+      network
+        ? `${network.networks.join(" ")}, ${network.backendType}, VNI ${network.vni}, port ${network.port}`
+        : "not read from etcd yet",
+    ],
+    [
+      "underlay",
+      underlay ? `${underlay.interface}, MTU ${underlay.mtu}, ${underlay.publicIps.join(" ")}` : "not chosen yet",
+    ],
+    ["lease", lease ? `${lease.subnets.join(" ")}, expires ${expiry(lease, now)}` : "not acquired yet"],
+    ["data plane", dataplane ? describeDataplane(dataplane) : "not open yet"],
+    ...counters(dataplane),
+    ["etcd", describeEtcd(status.etcd, now)],
+  ];
+}
+
+function describeDataplane(dataplane: DataplaneStatus): string {
+  return `${dataplane.name}, MTU ${dataplane.mtus.join(" ")}`;
+}
+
+function counters(dataplane: DataplaneStatus | undefined): [string, string][] {
+  const counted = Object.entries(dataplane?.counters ?? {}).filter(([, count]) => count > 0n);
+  return counted.map(([name, count], i) => [i === 0 ? "counters" : "", `${name} ${count}`]);
+}
+
+function describeEtcd(etcd: EtcdStatus, now: number): string {
+  const where = etcd.endpoints.join(" ");
+  const time = etcd.since > 0 ? ` for ${span(now - etcd.since)}` : "";
+  if (etcd.connected) return `${where}, connected${time}`;
+  return `${where}, not connected${time}${etcd.error === "" ? "" : `: ${etcd.error}`}`;
+}
+
+const STATE_COLOURS = { "in-sync": "green", pending: "yellow", failed: "red" } as const satisfies Record<
+  PeerStatus["state"],
+  Colour
+>;
+
+function peerTable(peers: readonly PeerStatus[], screen: Screen): string {
+  if (peers.length === 0) return "No peers: no other node holds a lease.\n";
+  const rows = peers.map((peer): Cell[] => [
+    { text: peer.lease.subnets.join(" ") },
+    { text: peer.lease.nodeName || "-" },
+    { text: peer.lease.publicIps.join(" ") },
+    { text: bytes(peer.txBytes) },
+    { text: bytes(peer.rxBytes) },
+    { text: peer.state + (peer.reason === "" ? "" : `: ${peer.reason}`), colour: STATE_COLOURS[peer.state] },
+  ]);
+  return table(["PEER", "NODE", "ADDRESS", "SENT", "RECEIVED", "STATE"], rows, screen);
+}
