@@ -225,6 +225,11 @@ export class Lab {
 
   #save(): void {
     if (this.#closed) return;
+    this.namespaces.writeHosts([
+      { name: "etcd", address: UNDERLAY_ADDRESS },
+      ...this.nodes,
+      ...this.pods.map(({ name, address }) => ({ name, address })),
+    ]);
     const running = [this.etcd.daemon, ...this.nodes.map((node) => node.twilld)].filter((daemon) => daemon?.running);
     writeState(this.directory, {
       ...emptyState(this.name, this.#options),

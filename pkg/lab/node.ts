@@ -5,11 +5,13 @@ import type { CommandOptions, Output } from "./command.ts";
 import type { Daemon } from "./daemon.ts";
 import type { Netns } from "./netns.ts";
 import { type Pod, type PodHost } from "./pod.ts";
+import { isListening } from "./proc.ts";
 import { TWILLCTL, TWILLD } from "./programs.ts";
 import type { UnderlayHost } from "./underlay.ts";
 
 export const HEALTHZ_PORT = 8471;
 const READY_MS = 30_000;
+const POLL_MS = 25;
 const HTTP_TIMEOUT_MS = 2000;
 
 // Run by the node's Node inside its network namespace, since our own process stands outside.
@@ -112,11 +114,11 @@ export class Node implements UnderlayHost, PodHost {
     const deadline = systemClock.now() + patience;
     for (;;) {
       if (!this.#twilld?.running) throw new Error(this.#complaint(this.#twilld?.describeEnding() ?? "was not started"));
-      if (existsSync(this.subnetFile) && (await this.http("/readyz").catch(() => undefined))?.status === 200) return;
+      if (existsSync(this.subnetFile) && (await this.#saysReady(this.#twilld.pid))) return;
       if (systemClock.now() > deadline) {
         throw new Error(this.#complaint(`is not ready after ${Math.round(patience / 1000)} s`));
       }
-      await sleep(systemClock, 20);
+      await sleep(systemClock, POLL_MS);
     }
   }
 
@@ -174,6 +176,13 @@ export class Node implements UnderlayHost, PodHost {
     const url = `http://127.0.0.1:${HEALTHZ_PORT}${path}`;
     const { stdout } = await this.netns.run([process.execPath, "--input-type=module", "-e", FETCH, url]);
     return JSON.parse(stdout) as { status: number; body: string };
+  }
+
+  async #saysReady(pid: number): Promise<boolean> {
+    // Asking costs a process: not before somebody answers.
+    if (!isListening(pid, HEALTHZ_PORT)) return false;
+    const answer = await this.http("/readyz").catch(() => undefined);
+    return answer?.status === 200;
   }
 
   #complaint(what: string): string {

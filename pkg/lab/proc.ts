@@ -1,5 +1,8 @@
 import { readFileSync, readlinkSync, readdirSync } from "node:fs";
 
+// TCP_LISTEN in include/net/tcp_states.h.
+const TCP_LISTEN = "0A";
+
 /** A process that is told from a later one with the same pid by when it was started. */
 export interface ProcessId {
   readonly pid: number;
@@ -54,4 +57,21 @@ export function processesIn(namespace: string): ProcessId[] {
     if (id) found.push(id);
   }
   return found;
+}
+
+/** Whether somebody listens on a TCP port in the network namespace of a process: /proc/PID/net/tcp, proc(5). */
+export function isListening(pid: number, port: number): boolean {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  return ["tcp", "tcp6"].some((table) => {
+    const rows = readLines(`/proc/${pid}/net/${table}`).map((line) => line.trim().split(/\s+/));
+    return rows.some(([, address, , state]) => state === TCP_LISTEN && address?.endsWith(local));
+  });
+}
+
+function readLines(file: string): string[] {
+  try {
+    return readFileSync(file, "utf8").split("\n");
+  } catch {
+    return [];
+  }
 }

@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import { sleep, systemClock } from "../base/clock.ts";
 import { CommandError } from "./command.ts";
+import type { Daemon } from "./daemon.ts";
 import type { Endpoint } from "./ping.ts";
+import { isListening } from "./proc.ts";
 
 const PORT = 5201;
 const LISTEN_MS = 3000;
@@ -25,7 +27,7 @@ export async function tcpThroughput(
     log: join(options.directory, `iperf3-${to.name}.log`),
   });
   try {
-    await listening(to);
+    await listening(server);
     const argv = [
       "iperf3",
       "--client",
@@ -51,12 +53,10 @@ export async function tcpThroughput(
 }
 
 // A server that is asked too early would refuse the connection.
-async function listening(to: Endpoint): Promise<void> {
+async function listening(server: Daemon): Promise<void> {
   const deadline = systemClock.now() + LISTEN_MS;
-  for (;;) {
-    const { stdout } = await to.netns.run(["ss", "-Hltn", `sport = :${PORT}`]);
-    if (stdout.trim() !== "" || systemClock.now() > deadline) return;
-    await sleep(systemClock, 20);
+  while (server.running && !isListening(server.pid, PORT) && systemClock.now() < deadline) {
+    await sleep(systemClock, 10);
   }
 }
 
