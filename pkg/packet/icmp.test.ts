@@ -1,4 +1,6 @@
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import { guarded } from "../../test/guarded.ts";
 import { hex } from "../../test/hex.ts";
 import { get16, get32 } from "./bytes.ts";
 import { transportChecksumOk } from "./checksum.ts";
@@ -126,4 +128,18 @@ test("putPacketTooBig is silent where no answer may be given", () => {
   const out = new Uint8Array(600);
   expect(putPacketTooBig(out, 0, error, 0, error.length, hex("0a050b01"), 0, 1450)).toBe(0);
   expect(out).toEqual(new Uint8Array(600));
+});
+
+test("whether to answer is decided inside the packet, for any bytes", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 40, maxLength: 120 }), fc.constantFrom(0x45, 0x4f, 0x60), (bytes, first) => {
+      bytes[1] = first;
+      bytes[10] = 1; // IPv4: ICMP
+      bytes[7] = 60; // IPv6: options
+      const end = bytes.length - 1;
+      const room = end - 1;
+      if (first >>> 4 === 6 && room < 40) return;
+      mayAnswer(guarded(bytes, 1, end), 1, end, false);
+    }),
+  );
 });

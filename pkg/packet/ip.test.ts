@@ -222,3 +222,25 @@ test("no bytes make a decoder read outside its packet, and an accepted length li
     { numRuns: 3000 },
   );
 });
+
+test("what putIpv4 and putIpv6 write is read back", () => {
+  const byte = fc.nat({ max: 0xff });
+  const word = fc.nat({ max: 0xffff });
+  const address = fc.uint8Array({ minLength: 16, maxLength: 16 });
+  fc.assert(
+    fc.property(byte, word, word, byte, byte, address, address, (tos, length, id, ttl, protocol, src, dst) => {
+      const buf = new Uint8Array(43).fill(0xee);
+      putIpv4(buf, 1, tos, length, id, IPV4_DF, ttl, protocol, get32(src, 0), get32(dst, 0));
+      expect([ipVersion(buf, 1), ipHeaderLength(buf, 1), ipv4HeaderOk(buf, 1)]).toEqual([4, 20, true]);
+      expect([ipTos(buf, 1), ipv4Id(buf, 1), ipTtl(buf, 1), ipProtocol(buf, 1)]).toEqual([tos, id, ttl, protocol]);
+      expect(buf.subarray(1 + ipSrcAt(4), 21)).toEqual(Uint8Array.from([...src.slice(0, 4), ...dst.slice(0, 4)]));
+      expect([buf[0], buf[21]]).toEqual([0xee, 0xee]);
+
+      putIpv6(buf, 1, tos, length, protocol, ttl, src, 0, dst, 0);
+      expect([ipVersion(buf, 1), ipHeaderLength(buf, 1), ipTos(buf, 1)]).toEqual([6, 40, tos]);
+      expect([ipTtl(buf, 1), ipProtocol(buf, 1)]).toEqual([ttl, protocol]);
+      expect(buf.subarray(1 + ipSrcAt(6), 41)).toEqual(Uint8Array.from([...src, ...dst]));
+      expect([buf[0], buf[41]]).toEqual([0xee, 0xee]);
+    }),
+  );
+});
