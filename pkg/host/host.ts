@@ -64,6 +64,12 @@ export interface Host {
     chain: string,
     rules: readonly (readonly string[])[] | undefined,
   ): Promise<boolean>;
+
+  /**
+   * The chains ("inet firewall forward") that hook into forwarding, drop by policy and are not iptables' own. No accept
+   * of ours overrules them: they must let pods through by themselves.
+   */
+  foreignForwardDrops(family: Family): Promise<readonly string[]>;
 }
 
 export interface Link {

@@ -2,7 +2,7 @@ import type { Family } from "../addr/family.ts";
 
 import type { Commands } from "./command.ts";
 import { HostError, type IptablesVariant } from "./host.ts";
-import { hasNftTable, nftTableInUse } from "./nft.ts";
+import { listNftTable } from "./nft.ts";
 
 // One chain of ours in the filter table of iptables, in either variant. The legacy tool creates a table by looking at
 // it, and a filter table that exists costs every packet a walk, so nobody is asked before the kernel has said that the
@@ -13,12 +13,23 @@ const WAIT = ["-w", "5"]; // seconds to wait for the lock of the legacy variant
 /** See Host.iptablesInUse. */
 export async function readIptablesInUse(commands: Commands, family: Family): Promise<IptablesVariant[]> {
   const variants: IptablesVariant[] = [];
-  if (await nftTableInUse(commands, nftFamily(family), "filter")) variants.push("nft");
+  if (await nftInUse(commands, family)) variants.push("nft");
   if (await hasLegacyTable(commands, family)) {
     const rules = await listRules(commands, family, "legacy");
     if (rules.some((line) => line.startsWith("-A ") || /^-P \S+ DROP$/.test(line))) variants.push("legacy");
   }
   return variants;
+}
+
+// By nft, since iptables-nft of some versions creates the table by listing it. A table of this name with hooks other
+// than iptables' own was made by somebody who writes nft himself: iptables-nft cannot read it and must not add to it.
+async function nftInUse(commands: Commands, family: Family): Promise<boolean> {
+  const table = await listNftTable(commands, nftFamily(family), "filter");
+  if (!table) return false;
+  const foreign = ({ chain }: (typeof table.nftables)[number]): boolean =>
+    chain?.hook !== undefined && !["INPUT", "FORWARD", "OUTPUT"].includes(chain.name);
+  if (table.nftables.some(foreign)) return false;
+  return table.nftables.some(({ chain, rule }) => rule !== undefined || chain?.policy === "drop");
 }
 
 /** See Host.setForwardChain. */
@@ -57,11 +68,15 @@ async function listRules(commands: Commands, family: Family, variant: IptablesVa
   const tool = toolName(family, variant);
   const { code, stdout, stderr } = await commands.run(tool, [...WAIT, "-t", "filter", "-S"]);
   if (code !== 0) throw new HostError(`cannot list the rules of ${tool}: ${clean(stderr)}`);
+  if (/^# Table .* incompatible/m.test(stdout + stderr)) {
+    throw new HostError(`${tool} cannot read the filter table, which nft has chains of its own in`);
+  }
   return stdout.split("\n").filter((line) => line !== "");
 }
 
-function hasFilterTable(commands: Commands, family: Family, variant: IptablesVariant): Promise<boolean> {
-  return variant === "legacy" ? hasLegacyTable(commands, family) : hasNftTable(commands, nftFamily(family), "filter");
+async function hasFilterTable(commands: Commands, family: Family, variant: IptablesVariant): Promise<boolean> {
+  if (variant === "legacy") return hasLegacyTable(commands, family);
+  return (await listNftTable(commands, nftFamily(family), "filter")) !== undefined;
 }
 
 async function hasLegacyTable(commands: Commands, family: Family): Promise<boolean> {

@@ -15,7 +15,7 @@ import type {
 } from "./host.ts";
 import { applyChanges, readLinks, readRouteTo, readRoutes } from "./ip.ts";
 import { readIptablesInUse, writeForwardChain } from "./iptables.ts";
-import { readNftTable, writeNftTable } from "./nft.ts";
+import { readForwardDrops, readNftTable, writeNftTable } from "./nft.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 
 /** The Linux host that we run on, or another network namespace of it. */
@@ -70,5 +70,9 @@ export class LinuxHost implements Host {
     rules: readonly (readonly string[])[] | undefined,
   ): Promise<boolean> {
     return writeForwardChain(this.#commands, family, variant, chain, rules);
+  }
+
+  foreignForwardDrops(family: Family): Promise<readonly string[]> {
+    return readForwardDrops(this.#commands, family);
   }
 }

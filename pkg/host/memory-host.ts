@@ -50,6 +50,9 @@ export class MemoryHost implements Host {
   /** Every change that was carried out, in order: a reconcile that had nothing to do leaves this as it was. */
   readonly applied: HostChange[] = [];
 
+  /** What foreignForwardDrops tells: chains with their table and its family. */
+  readonly forwardDrops: string[] = [];
+
   readonly #links: MemoryLink[] = [];
   readonly #routes: Route[] = [];
   readonly #tables = new Map<string, readonly NftChain[]>();
@@ -171,6 +174,10 @@ export class MemoryHost implements Host {
     else table.chains.delete(chain);
     table.forward.splice(0, table.forward.length, ...(rules ? [`-j ${chain}`] : []), ...others);
     return JSON.stringify([table.forward, table.chains.get(chain)]) !== before;
+  }
+
+  async foreignForwardDrops(family: Family): Promise<readonly string[]> {
+    return this.forwardDrops.filter((chain) => !chain.startsWith(family === 4 ? "ip6 " : "ip "));
   }
 
   // Carries out one change as the kernel would. The answer is why it refused, in iproute2's words.

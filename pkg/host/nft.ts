@@ -1,3 +1,5 @@
+import type { Family } from "../addr/family.ts";
+
 import type { Commands } from "./command.ts";
 import { HostError, type NftChain, type NftFamily } from "./host.ts";
 
@@ -6,6 +8,8 @@ import { HostError, type NftChain, type NftFamily } from "./host.ts";
 interface NftOutput {
   readonly nftables: readonly {
     readonly chain?: {
+      readonly family: string;
+      readonly table: string;
       readonly name: string;
       readonly type?: string;
       readonly hook?: string;
@@ -63,17 +67,24 @@ export async function readNftTable(
   return [...chains.values()];
 }
 
-/** Whether a table holds a rule, or a chain that drops by policy. */
-export async function nftTableInUse(commands: Commands, family: NftFamily, name: string): Promise<boolean> {
-  const output = await listNftTable(commands, family, name);
-  return output?.nftables.some(({ chain, rule }) => rule !== undefined || chain?.policy === "drop") ?? false;
+/** See Host.foreignForwardDrops. */
+export async function readForwardDrops(commands: Commands, family: Family): Promise<string[]> {
+  const { code, stdout, stderr } = await commands.run("nft", ["-j", "list", "chains"]);
+  if (code !== 0) throw new HostError(`cannot list the chains of nftables: ${clean(stderr)}`);
+  const hooked = family === 4 ? ["ip", "inet"] : ["ip6", "inet"];
+  return (JSON.parse(stdout) as NftOutput).nftables.flatMap(({ chain }) => {
+    if (chain?.hook !== "forward" || chain.policy !== "drop" || !hooked.includes(chain.family)) return [];
+    const iptables = chain.family !== "inet" && chain.table === "filter" && chain.name === "FORWARD";
+    return iptables ? [] : [`${chain.family} ${chain.table} ${chain.name}`];
+  });
 }
 
-export async function hasNftTable(commands: Commands, family: NftFamily, name: string): Promise<boolean> {
-  return (await listNftTable(commands, family, name)) !== undefined;
-}
-
-async function listNftTable(commands: Commands, family: NftFamily, name: string): Promise<NftOutput | undefined> {
+/** A table as nft lists it, undefined when there is none. */
+export async function listNftTable(
+  commands: Commands,
+  family: NftFamily,
+  name: string,
+): Promise<NftOutput | undefined> {
   const { code, stdout, stderr } = await commands.run("nft", ["-j", "list", "table", family, name]);
   if (code === 0) return JSON.parse(stdout) as NftOutput;
   if (stderr.includes("No such file or directory")) return undefined;

@@ -1,0 +1,144 @@
+import { FAMILIES, type Family, type PerFamily } from "../addr/family.ts";
+import { type Prefix, formatPrefix } from "../addr/prefix.ts";
+import { describeError } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Host, NftChain } from "../host/host.ts";
+
+import { masqueradeChain } from "./masquerade.ts";
+
+// Pods' traffic through this node's packet filter, in two parts.
+//
+// Masquerading lives in nftables tables of our own, `ip twill` and `ip6 twill`, each written whole in one transaction.
+// nft may word a rule differently from how it was given, so what the kernel has is compared with what it showed right
+// after our last write, not with what we wrote; the first pass of a run therefore always writes.
+//
+// Forwarding: where somebody has set FORWARD to DROP, an accept in a table of ours would not help, since a packet must
+// pass every base chain. So the accepts go where the drop is: into a chain of iptables that FORWARD jumps to first, in
+// each variant (nft, legacy) that is in use. A variant that nobody uses is left alone.
+
+const TABLE = "twill";
+const CHAIN = "TWILL-FWD";
+const NFT_FAMILY = { 4: "ip", 6: "ip6" } as const;
+
+export interface TrafficWant {
+  /** The pod network and this node's part of it. */
+  readonly network: PerFamily<Prefix>;
+  readonly own: PerFamily<Prefix>;
+  readonly ipMasq: boolean;
+  readonly randomFully: boolean;
+  readonly forwardRules: boolean;
+}
+
+/** Keeps masquerading and forward accepts as they should be. Calls must not overlap. */
+export class Traffic {
+  readonly #host: Host;
+  readonly #log: Logger;
+  /** What we wrote last, and what the kernel showed right after it. */
+  readonly #masquerade: { [F in Family]?: { readonly wrote: string; readonly shown: string } } = {};
+  /** The forward accepts that were in place after the last pass, by variant and family. */
+  readonly #forward = new Map<string, string>();
+  readonly #drops = new Set<string>();
+
+  constructor(options: { readonly host: Host; readonly log: Logger }) {
+    this.#host = options.host;
+    this.#log = options.log;
+  }
+
+  /**
+   * Makes the rules what `want` says; writes only where something differs. Resolves to what could not be done, one
+   * sentence each; never rejects.
+   */
+  async reconcile(want: TrafficWant): Promise<readonly string[]> {
+    const problems: string[] = [];
+    for (const family of FAMILIES) {
+      const network = want.network[family];
+      const own = want.own[family];
+      const masquerade = want.ipMasq && network && own ? [masqueradeChain(network, own, want.randomFully)] : undefined;
+      await attempt(problems, `masquerade pods over IPv${family}`, () => this.#setMasquerade(family, masquerade));
+      const accepts = want.forwardRules && network ? forwardRules(network) : undefined;
+      await attempt(problems, `accept pods' IPv${family} traffic in FORWARD`, () => this.#setForward(family, accepts));
+      if (accepts) await attempt(problems, `see who drops IPv${family} traffic`, () => this.#tellDrops(family));
+    }
+    return problems;
+  }
+
+  async #setMasquerade(family: Family, chains: readonly NftChain[] | undefined): Promise<void> {
+    const have = await this.#host.nftTable(NFT_FAMILY[family], TABLE);
+    const last = this.#masquerade[family];
+    if (!chains) {
+      delete this.#masquerade[family];
+      if (!have) return;
+      await this.#host.setNftTable(NFT_FAMILY[family], TABLE, undefined);
+      this.#log.info("masquerade rules removed", { family });
+      return;
+    }
+    const wrote = JSON.stringify(chains);
+    const wanted = last?.wrote === wrote;
+    if (wanted && last.shown === JSON.stringify(have)) return;
+    await this.#host.setNftTable(NFT_FAMILY[family], TABLE, chains);
+    const shown = JSON.stringify(await this.#host.nftTable(NFT_FAMILY[family], TABLE));
+    this.#masquerade[family] = { wrote, shown };
+    if (wanted) this.#log.warn("masquerade rules had been changed by somebody else, put back", { family });
+    else this.#log.info("masquerade rules written", { family });
+  }
+
+  async #setForward(family: Family, rules: readonly (readonly string[])[] | undefined): Promise<void> {
+    for (const variant of await this.#host.iptablesInUse(family)) {
+      const changed = await this.#host.setForwardChain(family, variant, CHAIN, rules);
+      const key = `${variant} ${family}`;
+      const wrote = JSON.stringify(rules);
+      const wanted = this.#forward.get(key) === wrote;
+      if (rules) this.#forward.set(key, wrote);
+      else this.#forward.delete(key);
+      if (!changed) continue;
+      const fields = { family, iptables: variant };
+      if (!rules) this.#log.info("forward rules removed", fields);
+      else if (wanted) this.#log.warn("forward rules had been changed by somebody else, put back", fields);
+      else this.#log.info("forward rules written", fields);
+    }
+  }
+
+  // Once for each chain, as long as it stands: whether it accepts pods by a rule of its own, we cannot know.
+  async #tellDrops(family: Family): Promise<void> {
+    const chains = (await this.#host.foreignForwardDrops(family)).map((chain) => `${family} ${chain}`);
+    for (const key of this.#drops) if (key.startsWith(`${family} `) && !chains.includes(key)) this.#drops.delete(key);
+    for (const key of chains) {
+      if (this.#drops.has(key)) continue;
+      this.#drops.add(key);
+      const chain = key.slice(key.indexOf(" ") + 1);
+      this.#log.warn("an nftables chain drops forwarded packets by policy: it must accept the pod network itself", {
+        family,
+        chain,
+      });
+    }
+  }
+}
+
+/** Takes away everything that a Traffic makes, without one. Resolves to what could not be done, one sentence each. */
+export async function removeTraffic(host: Host): Promise<readonly string[]> {
+  const problems: string[] = [];
+  for (const family of FAMILIES) {
+    await attempt(problems, `remove the IPv${family} masquerade rules`, async () => {
+      if (await host.nftTable(NFT_FAMILY[family], TABLE)) await host.setNftTable(NFT_FAMILY[family], TABLE, undefined);
+    });
+    for (const variant of ["nft", "legacy"] as const) {
+      await attempt(problems, `remove the IPv${family} forward rules of iptables-${variant}`, async () => {
+        await host.setForwardChain(family, variant, CHAIN, undefined);
+      });
+    }
+  }
+  return problems;
+}
+
+function forwardRules(network: Prefix): readonly (readonly string[])[] {
+  const comment = ["-m", "comment", "--comment", "twill: pods", "-j", "ACCEPT"];
+  return ["-s", "-d"].map((side) => [side, formatPrefix(network), ...comment]);
+}
+
+async function attempt(problems: string[], what: string, fn: () => Promise<void>): Promise<void> {
+  try {
+    await fn();
+  } catch (error) {
+    problems.push(`cannot ${what}: ${describeError(error)}`);
+  }
+}
