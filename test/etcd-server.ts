@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { execFile, execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -44,6 +44,11 @@ export class EtcdServer implements AsyncDisposable {
   /** "http://127.0.0.1:PORT", or with TLS "https://localhost:PORT". */
   get endpoint(): string {
     return `${this.#tls ? "https://localhost" : "http://127.0.0.1"}:${this.#ports[0]}`;
+  }
+
+  /** Of the clients' address. */
+  get port(): number {
+    return this.#ports[0];
   }
 
   /** Makes etcd demand client certificates of this authority from the next start on. */
@@ -113,9 +118,14 @@ export class EtcdServer implements AsyncDisposable {
     rmSync(join(this.dir, "data"), { recursive: true, force: true });
   }
 
-  /** Stops the process without closing its connections: a machine that hangs. */
-  freeze(): void {
-    this.#process?.kill("SIGSTOP");
+  /** Stops the process without closing its connections: a machine that hangs. Resolves when it does nothing any more. */
+  async freeze(): Promise<void> {
+    const child = this.#process;
+    child?.kill("SIGSTOP");
+    // proc_pid_stat(5): the state follows the name in brackets. Its threads stop one after the other.
+    const tasks = `/proc/${child?.pid}/task`;
+    const runs = (task: string): boolean => !/\) T /.test(readFileSync(join(tasks, task, "stat"), "utf8"));
+    while (readdirSync(tasks).some(runs)) await delay(1);
   }
 
   thaw(): void {
@@ -129,6 +139,14 @@ export class EtcdServer implements AsyncDisposable {
       env: { ...process.env, ETCDCTL_API: "3" },
     });
     return stdout.trim();
+  }
+
+  /** Forgets the history up to now. */
+  async compact(): Promise<void> {
+    const status = JSON.parse(await this.ctl("endpoint", "status", "--write-out=json")) as [
+      { Status: { header: { revision: number } } },
+    ];
+    await this.ctl("compaction", String(status[0].Status.header.revision));
   }
 
   /** Kills it and removes its directory. */

@@ -92,7 +92,8 @@ export class MemoryEtcd {
 
   /** Writes a key. Throws when the lease is gone. */
   put(key: string, value: string, leaseId = "0"): Stored {
-    if (leaseId !== "0" && !this.#leases.has(leaseId)) throw new Error(`etcd lease ${leaseId} is gone`);
+    if (leaseId !== "0" && !this.#leases.has(leaseId))
+      throw new Error(`could not write ${key}: the etcd lease is gone`);
     this.#revision += 1;
     const createRevision = this.#keys.get(key)?.createRevision ?? this.#revision;
     const stored = { key, value, createRevision, modRevision: this.#revision, leaseId };
