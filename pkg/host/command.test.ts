@@ -30,6 +30,10 @@ test("a tool that is missing is named", async () => {
   await expect(commands.run("twill-no-such-tool", [])).rejects.toThrow(/^twill-no-such-tool is not installed$/);
 });
 
+test("arguments that are too many are an error of that tool", async () => {
+  await expect(commands.run("printf", ["x".repeat(1 << 20)])).rejects.toThrow(/^cannot run printf$/);
+});
+
 test("read drops the last newline and knows missing files", async () => {
   const path = join(dir, "file");
   await writeFile(path, "1\n2\n");

@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { type ExecFileException, execFile } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 
 import { describeError, errorCode } from "../base/errors.ts";
@@ -45,19 +45,21 @@ export class Commands {
     const [file, argv] =
       this.#netns === undefined ? [tool, args] : ["ip", ["netns", "exec", this.#netns, tool, ...args]];
     return new Promise((resolve, reject) => {
-      const child = execFile(
-        file,
-        argv,
-        { encoding: "utf8", timeout: TIMEOUT_MS, killSignal: "SIGKILL", maxBuffer: MOST_OUTPUT },
-        (error, stdout, stderr) => {
-          if (!error) return resolve({ code: 0, stdout, stderr });
-          if (typeof error.code === "number") return resolve({ code: error.code, stdout, stderr });
-          reject(cannotRun(tool, error));
-        },
-      );
-      // A tool that ends without reading all of its input gives EPIPE here; its exit code says why.
-      child.stdin?.on("error", () => undefined);
-      child.stdin?.end(stdin);
+      const options = { encoding: "utf8", timeout: TIMEOUT_MS, killSignal: "SIGKILL", maxBuffer: MOST_OUTPUT } as const;
+      const ended: Ended = (error, stdout, stderr) => {
+        if (!error) resolve({ code: 0, stdout, stderr });
+        else if (typeof error.code === "number") resolve({ code: error.code, stdout, stderr });
+        else reject(cannotRun(tool, error));
+      };
+      try {
+        const child = execFile(file, argv, options, ended);
+        // A tool that ends without reading all of its input gives EPIPE here; its exit code says why.
+        child.stdin?.on("error", () => undefined);
+        child.stdin?.end(stdin);
+      } catch (error) {
+        // Node throws some errors of starting (E2BIG) instead of telling the callback.
+        reject(cannotRun(tool, error));
+      }
     });
   }
 
@@ -92,14 +94,17 @@ export class Commands {
   }
 }
 
-function cannotRun(tool: string, error: Error & { readonly killed?: boolean }): HostError {
+type Ended = (error: ExecFileException | null, stdout: string, stderr: string) => void;
+
+function cannotRun(tool: string, error: unknown): HostError {
   if (errorCode(error) === "ENOENT") {
     const name = PACKAGES[tool];
     const advice = name === undefined ? "" : ` (package ${name})`;
     const install = name === undefined ? "" : `: apt install ${name}`;
     return new HostError(`${tool}${advice} is not installed${install}`);
   }
-  if (error.killed === true) return new HostError(`${tool} did not end within ${TIMEOUT_MS / 1000} seconds`);
+  if (error instanceof Error && "killed" in error && error.killed === true)
+    return new HostError(`${tool} did not end within ${TIMEOUT_MS / 1000} seconds`);
   return new HostError(`cannot run ${tool}`, { cause: error });
 }
 

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 
 import { hostContract } from "../../test/contract/host.ts";
 
+import { HostError } from "./host.ts";
 import { MemoryHost } from "./memory-host.ts";
 
 hostContract("MemoryHost", async () => {
@@ -32,4 +33,12 @@ test("failNext makes the other writing methods fail", async () => {
   host.failNext("setNftTable", "Operation not permitted");
   await expect(host.setNftTable("ip", "twill", [])).rejects.toThrow("nftables table ip twill: Operation not permitted");
   expect(await host.nftTable("ip", "twill")).toBeUndefined();
+});
+
+test("failNext makes readings fail", async () => {
+  const host = new MemoryHost();
+  host.failNext("routes", "Operation not permitted", 2);
+  await expect(host.routes(4)).rejects.toThrow("ip route show failed: Operation not permitted");
+  await expect(host.routes(6)).rejects.toThrow(HostError);
+  expect(await host.routes(4)).toEqual([]);
 });

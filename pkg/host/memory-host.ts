@@ -18,8 +18,9 @@ import {
 } from "./host.ts";
 import { routeFamily, routeMetric, sameRouteKey } from "./route.ts";
 
-/** What `failNext` can make fail: one kind of change, or one of the other writing methods. */
-export type Failable = HostChange["kind"] | "setSysctl" | "setNftTable" | "setForwardChain" | "iptablesInUse";
+/** What `failNext` can make fail: one kind of change, or a method. */
+export type Failable =
+  HostChange["kind"] | "links" | "routes" | "setSysctl" | "setNftTable" | "setForwardChain" | "iptablesInUse";
 
 /** The filter table of one iptables variant: the policy of FORWARD and all rules, as after `-A`. */
 export interface MemoryIptables {
@@ -92,10 +93,14 @@ export class MemoryHost implements Host {
   }
 
   async links(): Promise<readonly Link[]> {
+    const reason = this.#failure("links");
+    if (reason !== undefined) throw new HostError(`ip address show failed: ${reason}`);
     return this.#links.map((link) => ({ ...link, addresses: [...link.addresses] }));
   }
 
   async routes(family: Family): Promise<readonly Route[]> {
+    const reason = this.#failure("routes");
+    if (reason !== undefined) throw new HostError(`ip route show failed: ${reason}`);
     return this.#routes.filter((route) => routeFamily(route) === family);
   }
 

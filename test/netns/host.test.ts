@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 
 import { describe, expect, test } from "vitest";
 
@@ -31,6 +32,21 @@ describe.skipIf(process.getuid?.() !== 0)("LinuxHost (needs root for network nam
     } finally {
       sh("ip", "netns", "delete", netns);
     }
+  });
+
+  test("without a namespace of its own it is this host", async () => {
+    const host = new LinuxHost();
+    const path = "net/ipv4/conf/lo/rp_filter";
+    const value = readFileSync(`/proc/sys/${path}`, "utf8").trim();
+    expect(await host.sysctl(path)).toBe(value);
+    await host.setSysctl(path, value);
+    await expect(host.setSysctl("net/ipv4/conf/gone0/rp_filter", "0")).rejects.toThrow(
+      "cannot set the sysctl net/ipv4/conf/gone0/rp_filter to 0: this kernel has no such setting",
+    );
+    await expect(host.setSysctl(path, "many")).rejects.toThrow(
+      `cannot set the sysctl ${path} to many: Invalid argument`,
+    );
+    expect((await host.links())[0]).toMatchObject({ name: "lo", kind: "loopback" });
   });
 
   test("reads routes that we never write: several next hops, blackholes, names with dots", async () => {
