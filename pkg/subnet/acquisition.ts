@@ -8,7 +8,7 @@ import { formatLeaseKey, formatSubnet } from "../lease/lease-key.ts";
 import { describeLease } from "../lease/lease-row.ts";
 import { encodeLeaseValue } from "../lease/lease-value.ts";
 import type { Lease, LeaseAttrs } from "../lease/lease.ts";
-import { chooseSubnet } from "./allocator.ts";
+import { CANDIDATES, chooseSubnet } from "./allocator.ts";
 import { familiesOf, isLeasable, type NetworkConfig } from "./network-config.ts";
 import { type Held, heldOf } from "./own-lease.ts";
 import { type Entry, type Registry, RegistryUnavailableError } from "./registry.ts";
@@ -44,6 +44,7 @@ export class Acquisition {
   readonly #wanted: Wanted;
   readonly #told = new Set<string>();
   #previous: PerFamily<Prefix>;
+  #candidates = CANDIDATES;
   /** An etcd lease that was granted for us and has no key yet. */
   #spare: string | undefined;
 
@@ -66,7 +67,11 @@ export class Acquisition {
     if (candidate === "raced") return undefined;
     if (candidate) return this.#adopt(candidate);
     const taken = survey.claims.map((claim) => claim.subnet);
-    return this.#create(chooseSubnet(this.#wanted.network, taken, this.#previous, random));
+    const chosen = chooseSubnet(this.#wanted.network, taken, this.#previous, random, this.#candidates);
+    // Should somebody else be faster, many are choosing: then among more, so that a thousand nodes which start together
+    // do not fight over a hundred subnets again and again.
+    this.#candidates *= 2;
+    return this.#create(chosen, survey.revision);
   }
 
   /** Gives back what attempts have left over. To be called once, at the end. */
@@ -159,7 +164,7 @@ export class Acquisition {
     return heldOf(written, { subnet, attrs }, leaseId === "0" ? undefined : asked + ttl * 1000);
   }
 
-  async #create(subnet: PerFamily<Prefix>): Promise<Held | undefined> {
+  async #create(subnet: PerFamily<Prefix>, surveyed: string): Promise<Held | undefined> {
     const { registry, clock, log, ttl } = this.#options;
     const { attrs } = this.#wanted;
     const key = formatLeaseKey(subnet);
@@ -169,7 +174,7 @@ export class Acquisition {
     if (!entry) return undefined;
     // The transaction excludes a second lease of the same key only. A key of another form may have come to overlap ours
     // since we looked: of the two, the later one sees the earlier one here and yields.
-    const earlier = new Survey(await registry.list()).overlap(key, subnet, entry.createRevision);
+    const earlier = new Survey(await registry.list(), surveyed).overlap(key, subnet, entry.createRevision);
     if (earlier) {
       log.info("lease overlaps one that came first, choosing again", { key, reason: describeClaim(earlier) });
       await registry.remove(key, entry.modRevision);

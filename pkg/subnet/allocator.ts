@@ -4,7 +4,7 @@ import type { Random } from "../base/backoff.ts";
 import { familiesOf, isLeasable, type NetworkConfig } from "./network-config.ts";
 
 // flannel's number: enough that nodes which start together seldom pick the same one.
-const CANDIDATES = 100;
+export const CANDIDATES = 100;
 
 /** Every subnet of the network is taken. */
 export class OutOfSubnetsError extends Error {
@@ -13,14 +13,15 @@ export class OutOfSubnetsError extends Error {
 
 /**
  * A free subnet of each family of the network: the previous one where it still may be had, else one at random of the
- * first hundred, counted from SubnetMin, that overlap nothing in `taken`. The families are independent of each other.
- * Throws an OutOfSubnetsError.
+ * first `candidates`, counted from SubnetMin, that overlap nothing in `taken`. The families are independent of each
+ * other. Throws an OutOfSubnetsError.
  */
 export function chooseSubnet(
   network: NetworkConfig,
   taken: readonly PerFamily<Prefix>[],
   previous: PerFamily<Prefix>,
   random: Random,
+  candidates = CANDIDATES,
 ): PerFamily<Prefix> {
   const chosen: { -readonly [F in Family]?: Prefix } = {};
   for (const family of familiesOf(network)) {
@@ -30,7 +31,7 @@ export function chooseSubnet(
       chosen[family] = before;
       continue;
     }
-    const free = firstFree(network, family, others, CANDIDATES);
+    const free = firstFree(network, family, others, candidates);
     const pick = free[Math.floor(random() * free.length)];
     if (!pick) throw outOfSubnets(network, family, others.length);
     chosen[family] = pick;

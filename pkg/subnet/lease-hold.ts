@@ -179,7 +179,8 @@ export class LeaseHold {
     const { own, registry, session, clock, ttl, log } = this.#options;
     this.#lose(`lease ${lease.key} is gone from etcd: taking the same subnet again`);
     await session.claim(identityOf(this.#attrs ?? lease.attrs));
-    const other = new Survey(await registry.list()).overlap(lease.key, lease.subnet);
+    const survey = new Survey(await registry.list());
+    const other = survey.overlap(lease.key, lease.subnet);
     if (other) return this.#conflict(lease, `it overlaps lease ${describeClaim(other)}`);
     const asked = clock.now();
     const attrs = this.#attrs ?? lease.attrs;
@@ -190,7 +191,8 @@ export class LeaseHold {
       await registry.revoke(leaseId);
       return this.wake();
     }
-    const earlier = new Survey(await registry.list()).overlap(lease.key, lease.subnet, entry.createRevision);
+    const later = new Survey(await registry.list(), survey.revision);
+    const earlier = later.overlap(lease.key, lease.subnet, entry.createRevision);
     if (earlier) {
       await registry.remove(lease.key, entry.modRevision);
       await registry.revoke(leaseId);

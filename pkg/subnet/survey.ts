@@ -16,11 +16,16 @@ export interface Claim {
 /** Who has which subnet at one revision: what a decision about our own lease is based on. */
 export class Survey {
   readonly claims: readonly Claim[];
+  readonly revision: string;
   readonly #keys: ReadonlySet<string>;
 
-  constructor(snapshot: Snapshot) {
-    this.#keys = new Set(snapshot.entries.map((entry) => entry.key));
-    this.claims = snapshot.entries.flatMap((entry) => {
+  /** With `since`, only of the keys that were made after that revision: what an earlier survey cannot have seen. */
+  constructor(snapshot: Snapshot, since?: string) {
+    const after = since === undefined ? -1n : BigInt(since);
+    const entries = snapshot.entries.filter((entry) => BigInt(entry.createRevision) > after);
+    this.revision = snapshot.revision;
+    this.#keys = new Set(entries.map((entry) => entry.key));
+    this.claims = entries.flatMap((entry) => {
       const reading: LeaseReading | undefined = readLeaseRow(entry)?.value;
       return reading ? [{ entry, subnet: reading.subnet, lease: reading.lease.value }] : [];
     });

@@ -1,0 +1,202 @@
+import { expect, test } from "vitest";
+import { type Prefix, parsePrefix } from "../addr/prefix.ts";
+import { MemoryLogger } from "../base/logger.ts";
+import { readLeaseRow } from "./lease-row.ts";
+import { LeaseTable, type LeaseRow } from "./lease-table.ts";
+import type { Lease } from "./lease.ts";
+
+const p = (text: string): Prefix => parsePrefix(text) ?? expect.fail(text);
+
+function value(ip: string, extra: object = {}): string {
+  return JSON.stringify({ PublicIP: ip, PublicIPv6: null, BackendType: "host-gw", ...extra });
+}
+
+let revision = 100;
+function row(key: string, text: string, fields: Partial<LeaseRow> = {}): LeaseRow {
+  const at = String(++revision);
+  return { key, value: text, createRevision: at, modRevision: at, leaseId: "7", ...fields };
+}
+
+function leaseOf(row: LeaseRow): Lease {
+  return readLeaseRow(row)?.value?.lease.value ?? expect.fail(row.key);
+}
+
+function setUp(...rows: LeaseRow[]) {
+  const log = new MemoryLogger();
+  const table = new LeaseTable(log);
+  let changes = 0;
+  table.onChange(() => (changes += 1));
+  table.applySnapshot(rows, "200");
+  return {
+    table,
+    log,
+    keys: () => table.leases.map((lease) => lease.key),
+    peers: () => table.peers.map((lease) => lease.key),
+    put: (entry: LeaseRow) => table.applyChanges([{ kind: "put", entry }], entry.modRevision),
+    drop: (key: string) => table.applyChanges([{ kind: "delete", key }], String(++revision)),
+    changes: () => changes,
+  };
+}
+
+const A = "subnets/10.5.1.0-24";
+const B = "subnets/10.5.2.0-24";
+
+test("a snapshot fills the table, other keys are passed over without a word", () => {
+  const { table, log, keys } = setUp(
+    row("config", "{}"),
+    row(B, value("192.0.2.2")),
+    row("twill/nodes/192.0.2.2", "x"),
+    row(A, value("192.0.2.1")),
+  );
+  expect(keys()).toEqual([A, B]);
+  expect(table.revision).toBe("200");
+  expect(log.sentences("warn")).toEqual([]);
+  expect(log.lines).toMatchObject([
+    { sentence: "peer joined", fields: { subnet: "10.5.2.0/24", publicIp: "192.0.2.2", backend: "host-gw" } },
+    { sentence: "peer joined", fields: { subnet: "10.5.1.0/24" } },
+  ]);
+});
+
+test("peers join, change and leave", () => {
+  const { log, put, drop, peers, changes } = setUp(row(A, value("192.0.2.1")));
+  put(row(B, value("192.0.2.2")));
+  put(row(B, value("192.0.2.3"), { createRevision: String(revision) }));
+  drop(B);
+  drop(B);
+  expect(peers()).toEqual([A]);
+  expect(log.lines.slice(1).map((line) => [line.sentence, line.fields["publicIp"]])).toEqual([
+    ["peer joined", "192.0.2.2"],
+    ["peer changed", "192.0.2.3"],
+    ["peer left", "192.0.2.3"],
+  ]);
+  expect(changes()).toBe(4);
+});
+
+test("a renewal is no news, but its revision and lease are kept", () => {
+  const first = row(A, value("192.0.2.1"));
+  const { table, log, put, changes } = setUp(first);
+  put({ ...first, modRevision: "999", leaseId: "8" });
+  expect(table.leases).toMatchObject([{ modRevision: "999", leaseId: "8" }]);
+  expect(log.lines.length).toBe(1);
+  expect(changes()).toBe(1);
+});
+
+test("a snapshot is compared by attributes: what changed unseen is told", () => {
+  const first = row(A, value("192.0.2.1"));
+  const { table, log } = setUp(first, row(B, value("192.0.2.2")));
+  table.applySnapshot([{ ...first, value: value("192.0.2.9"), modRevision: "300" }], "300");
+  expect(log.lines.slice(2).map((line) => line.sentence)).toEqual(["peer left", "peer changed"]);
+});
+
+test("a malformed entry costs one warning and no other lease", () => {
+  const bad = [row("subnets/hello", value("192.0.2.3")), row("subnets/10.5.3.0-24", "{"), row("subnets-meta/x", "x")];
+  const good = row(A, value("192.0.2.1"));
+  const { table, log, keys } = setUp(good, ...bad);
+  table.applySnapshot([good, ...bad], "201");
+  expect(keys()).toEqual([A]);
+  expect(log.lines.filter((line) => line.level === "warn").map((line) => line.fields["reason"])).toEqual([
+    'lease key "subnets/hello" is not of the form 10.5.52.0-24 or 10.5.49.0-24&fd05:0:0:1b::-64',
+    'the value of lease "subnets/10.5.3.0-24" is not valid JSON',
+    'lease key "subnets-meta/x" begins with "subnets", where flannel expects nothing but leases: delete it',
+  ]);
+  expect(table.problems.length).toBe(3);
+  const again = { ...(bad[1] ?? expect.fail()), modRevision: "999" };
+  table.applyChanges([{ kind: "put", entry: again }], "999");
+  expect(log.sentences("warn").length).toBe(4);
+  table.applySnapshot([good], "1000");
+  expect(table.problems).toEqual([]);
+});
+
+test("a value that becomes malformed leaves what was known before, as long as the key has the same life", () => {
+  const first = row(A, value("192.0.2.1"));
+  const { table, put, keys, changes } = setUp(first);
+  put({ ...first, value: "{", modRevision: "300" });
+  expect(keys()).toEqual([A]);
+  expect(table.leases[0]?.modRevision).toBe(first.modRevision);
+  expect(table.problems.length).toBe(1);
+  expect(changes()).toBe(1);
+  put({ ...first, value: "{", modRevision: "301", createRevision: "301" });
+  expect(keys()).toEqual([]);
+  put({ ...first, modRevision: "302", createRevision: "301" });
+  expect(keys()).toEqual([A]);
+  expect(table.problems).toEqual([]);
+});
+
+test("of overlapping leases the earlier one is routed, and a sentence names both", () => {
+  const late = row("subnets/10.5.0.0-16", value("192.0.2.3", { NodeName: "late" }), { createRevision: "90" });
+  const { table, log, peers, drop, put } = setUp(
+    row(A, value("192.0.2.1", { NodeName: "early" }), { createRevision: "50" }),
+    late,
+  );
+  expect(peers()).toEqual([A]);
+  expect(table.leases.length).toBe(2);
+  expect(table.problems).toEqual([
+    `leases ${A}, 10.5.1.0/24 of node early (192.0.2.1), and subnets/10.5.0.0-16, 10.5.0.0/16 of node late (192.0.2.3), ` +
+      "overlap: the latter came later and is not routed",
+  ]);
+  expect(log.sentences("warn")).toEqual(["lease not routed"]);
+  drop(A);
+  expect(peers()).toEqual(["subnets/10.5.0.0-16"]);
+  put(row(A, value("192.0.2.1")));
+  expect(peers()).toEqual(["subnets/10.5.0.0-16"]);
+});
+
+test("dual-stack leases overlap in either family", () => {
+  const six = row("ipv6-subnets/fd05:0:0:1b::-64", value("192.0.2.2"), { createRevision: "1" });
+  const { peers } = setUp(
+    row("subnets/10.5.1.0-24&fd05:0:0:1b::-64", value("192.0.2.1"), { createRevision: "2" }),
+    six,
+  );
+  expect(peers()).toEqual(["ipv6-subnets/fd05:0:0:1b::-64"]);
+});
+
+test("our own lease is no peer, and nothing that overlaps it or has our address is routed", () => {
+  const own = row(A, value("192.0.2.1"));
+  const { table, log, peers, put } = setUp(row("subnets/10.5.1.128-25", value("192.0.2.2"), { createRevision: "1" }));
+  table.setOwn(leaseOf(own));
+  put(own);
+  put(row(B, value("192.0.2.1")));
+  expect(peers()).toEqual([]);
+  expect(table.problems).toEqual([
+    `our own lease ${A} and lease subnets/10.5.1.128-25, 10.5.1.128/25 of node 192.0.2.2, overlap: the latter is not routed`,
+    `lease ${B}, 10.5.2.0/24 of node 192.0.2.1, has our own public address: it is not routed`,
+  ]);
+  expect(log.sentences("info")).toEqual(["peer joined", "peer joined"]);
+  table.setOwn(undefined);
+  expect(peers()).toEqual(["subnets/10.5.1.128-25", B]);
+});
+
+test("a lease outside the network is not routed: it would draw other traffic", () => {
+  const { table, peers } = setUp(
+    row(A, value("192.0.2.1")),
+    row("subnets/8.8.8.0-24", value("192.0.2.2")),
+    row("ipv6-subnets/fd05::-64", value("192.0.2.3")),
+  );
+  table.setNetwork({ 4: p("10.5.0.0/16") });
+  expect(peers()).toEqual([A]);
+  expect(table.problems.join("\n")).toContain(
+    "subnets/8.8.8.0-24, 8.8.8.0/24 of node 192.0.2.2, lies outside the network 10.5.0.0/16",
+  );
+  expect(table.problems.join("\n")).toContain("the network, which has no IPv6");
+  table.setNetwork({ 4: p("0.0.0.0/1"), 6: p("fd05::/16") });
+  expect(peers().length).toBe(3);
+});
+
+test("rows give the same table again, the last good value of a malformed one included", () => {
+  const first = row(A, value("192.0.2.1"));
+  const { table, put } = setUp(first, row(B, value("192.0.2.2")));
+  put({ ...first, value: "{", modRevision: "300" });
+  const copy = new LeaseTable(new MemoryLogger());
+  copy.applySnapshot(table.rows, table.revision);
+  expect(copy.leases).toEqual(table.leases);
+});
+
+test("a listener that left hears nothing", () => {
+  const table = new LeaseTable(new MemoryLogger());
+  let heard = 0;
+  const leave = table.onChange(() => (heard += 1));
+  table.applySnapshot([row(A, value("192.0.2.1"))], "1");
+  leave();
+  table.applySnapshot([], "2");
+  expect(heard).toBe(1);
+});
