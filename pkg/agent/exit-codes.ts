@@ -1,4 +1,5 @@
 import { ConfigError, errorCode } from "../base/errors.ts";
+import { DataplaneError } from "../dataplane/dataplane.ts";
 
 /** How twilld ends. `--help` lists them, and units of service managers are written by them. */
 export const EXIT = {
@@ -18,6 +19,7 @@ const HOST_CODES: ReadonlySet<string> = new Set(["EACCES", "EPERM", "EADDRINUSE"
 export function exitCode(error: unknown): number {
   if (error instanceof ConfigError) return EXIT.usage;
   for (let at = error; at instanceof Error; at = at.cause) {
+    if (at instanceof DataplaneError) return EXIT.host;
     if (HOST_CODES.has(errorCode(at) ?? "")) return EXIT.host;
   }
   return EXIT.failed;

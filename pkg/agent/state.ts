@@ -87,7 +87,7 @@ export class StateFile {
     } catch (error) {
       const told = this.#problem !== undefined;
       this.#problem = `cannot save ${this.path}: ${describeError(error)}`;
-      if (!told) this.#log.warn("cannot save the state, a restart would forget it", { path: this.path, error });
+      if (!told) this.#log.warn("cannot save the state, a restart would forget it", { path: this.path, err: error });
     }
   }
 
@@ -100,7 +100,7 @@ export class StateFile {
   }
 
   #warnUnread(error: unknown): void {
-    this.#log.warn("cannot read the state of the last run, starting as a new node", { path: this.path, error });
+    this.#log.warn("cannot read the state of the last run, starting as a new node", { path: this.path, err: error });
   }
 
   #keepCopy(): void {
@@ -108,7 +108,7 @@ export class StateFile {
     try {
       copyFileSync(this.path, copy);
     } catch (error) {
-      this.#log.warn("cannot keep a copy of the unreadable state", { path: copy, error });
+      this.#log.warn("cannot keep a copy of the unreadable state", { path: copy, err: error });
     }
   }
 }

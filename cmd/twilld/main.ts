@@ -1,0 +1,120 @@
+import { join } from "node:path";
+import type { Service } from "../../pkg/agent/agent.ts";
+import type { AgentConfig } from "../../pkg/agent/config.ts";
+import { EXIT, exitCode } from "../../pkg/agent/exit-codes.ts";
+import { parseArgs } from "../../pkg/agent/flags.ts";
+import { serveHealth } from "../../pkg/agent/health.ts";
+import { createLogger } from "../../pkg/agent/log.ts";
+import { runAgent, type World } from "../../pkg/agent/run-agent.ts";
+import { serveApi } from "../../pkg/api/server.ts";
+import { systemClock } from "../../pkg/base/clock.ts";
+import { ConfigError, describeError } from "../../pkg/base/errors.ts";
+import type { Logger } from "../../pkg/base/logger.ts";
+import { VERSION } from "../../pkg/base/version.ts";
+import { DataplaneError } from "../../pkg/dataplane/dataplane.ts";
+import { TunDataplane } from "../../pkg/dataplane/tun/tun-dataplane.ts";
+import { LinuxHost } from "../../pkg/host/linux-host.ts";
+import { EtcdRegistry } from "../../pkg/subnet/etcd-registry.ts";
+
+// Beside this file, as the source and as the bundle.
+const PACKET_LOOP = new URL(`packet-loop${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
+
+process.exit(await main());
+
+async function main(): Promise<number> {
+  // Whoever reads our log may go away; pods' network does not hang on that.
+  process.stdout.on("error", () => undefined);
+  let parsed: ReturnType<typeof parseArgs>;
+  try {
+    parsed = parseArgs(process.argv.slice(2), process.env);
+  } catch (error) {
+    const problems = error instanceof ConfigError ? error.problems : [describeError(error)];
+    for (const problem of problems) console.error(`twilld: ${problem}`);
+    return exitCode(error);
+  }
+  if (parsed.kind !== "run") {
+    process.stdout.write(parsed.text);
+    return EXIT.stopped;
+  }
+  const { config, warnings } = parsed;
+  const log = createLogger(config);
+  for (const reason of warnings) log.warn("doubtful setting", { reason });
+  endAtDefects(log);
+  log.info("starting", { version: VERSION, node: config.nodeName, pid: process.pid });
+  try {
+    await run(config, log, stopSignal(log));
+    log.info("stopped, lease and routes stay");
+    return EXIT.stopped;
+  } catch (error) {
+    log.error("cannot go on", { err: error });
+    return exitCode(error);
+  }
+}
+
+async function run(config: AgentConfig, log: Logger, signal: AbortSignal): Promise<void> {
+  const clock = systemClock;
+  const random = Math.random;
+  const host = new LinuxHost();
+  const registry = await EtcdRegistry.open(config.etcd, { clock, random });
+  try {
+    const openDataplane = dataplanes(config, host, log);
+    const services = servicesOf(config, log);
+    const pid = process.pid;
+    await runAgent(
+      { config, version: VERSION, pid, registry, host, openDataplane, services, clock, random, log },
+      signal,
+    );
+  } finally {
+    registry.close();
+  }
+}
+
+function dataplanes(config: AgentConfig, host: LinuxHost, log: Logger): World["openDataplane"] {
+  return ({ network, backend }, vtepMac) => {
+    if (config.dataplane !== "tun") throw new ConfigError([`there is no data plane ${config.dataplane} yet: give tun`]);
+    if (backend.type !== "vxlan") {
+      throw new DataplaneError(
+        `the network config asks for the backend ${backend.type}, which twilld does not carry yet: make it vxlan`,
+      );
+    }
+    const { verifySender } = config;
+    return new TunDataplane({ backend, network, vtepMac, verifySender, host, log, worker: PACKET_LOOP });
+  };
+}
+
+function servicesOf(config: AgentConfig, log: Logger): Service[] {
+  const { healthz, runDir } = config;
+  const api: Service = async (source, signal) => {
+    const server = await serveApi({ socket: join(runDir, "twilld.sock"), source, log, signal });
+    await server.done;
+  };
+  if (!healthz) return [api];
+  const health: Service = async (source, signal) => {
+    const server = await serveHealth(healthz, source, signal);
+    await server.done;
+  };
+  return [api, health];
+}
+
+// The first signal asks for an orderly end, which takes two seconds at most; the second does not wait for it.
+function stopSignal(log: Logger): AbortSignal {
+  const stop = new AbortController();
+  const onSignal = (name: NodeJS.Signals): void => {
+    if (stop.signal.aborted) process.exit(EXIT.failed);
+    log.info("stopping", { signal: name });
+    stop.abort();
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+  return stop.signal;
+}
+
+// A defect of ours: end at once and be started again, rather than run on in a state that nobody has thought of.
+function endAtDefects(log: Logger): void {
+  const end = (error: unknown): void => {
+    log.error("ended by a defect, please report it", { err: error });
+    process.exit(EXIT.failed);
+  };
+  process.on("uncaughtException", end);
+  process.on("unhandledRejection", end);
+}

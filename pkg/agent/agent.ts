@@ -1,0 +1,234 @@
+import type { LeaseStatus, Status, StatusSource } from "../api/status.ts";
+import type { Random } from "../base/backoff.ts";
+import { type Clock, sleep } from "../base/clock.ts";
+import { describeError } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import { Wakeup } from "../base/wakeup.ts";
+import type { SubnetManager } from "../subnet/subnet-manager.ts";
+import { subnetEnvOf } from "../subnetenv/subnet-env.ts";
+import type { AgentConfig } from "./config.ts";
+import type { HealthSource } from "./health.ts";
+import { Membership, type MembershipParts } from "./membership.ts";
+import { Overlay, type OverlayParts } from "./overlay.ts";
+import { type Blocker, Readiness } from "./readiness.ts";
+import { ReconcileLoop } from "./reconcile.ts";
+import { runBounded } from "./run-bounded.ts";
+import { dataplaneStatus, leaseStatus, networkStatus, peerStatus, underlayStatus } from "./snapshot.ts";
+import type { State, StateFile } from "./state.ts";
+import { watchFile } from "./watch-file.ts";
+
+/** Something that runs as long as the agent and asks it: the control API, the health pages. */
+export type Service = (agent: Agent, signal: AbortSignal) => Promise<void>;
+
+export interface AgentParts {
+  readonly config: AgentConfig;
+  readonly version: string;
+  readonly stateFile: StateFile;
+  /** What stateFile.load gave. */
+  readonly state: State;
+  /** For the same node as `state`. */
+  readonly subnets: SubnetManager;
+  readonly readConfig: MembershipParts["readConfig"];
+  readonly overlay: Omit<OverlayParts, "vtepMac" | "changed" | "clock" | "random" | "log">;
+  readonly services: readonly Service[];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+// Together they are the most that a stop takes.
+const STOP_LOOPS_MS = 1_000;
+const STOP_PLANE_MS = 500;
+
+const SAVE_DELAY_MS = 1_000;
+
+/**
+ * The agent of one node: the order of things, and what is told of them.
+ *
+ *   starting ──▶ data plane open ──▶ lease held, in sync ──▶ ready ◀──▶ not ready (lease lost, plane out of sync ...)
+ *
+ * Nothing but a dead data plane or service ends it: etcd that is away, a lost lease and a host that refuses are problems
+ * that it tells of and goes on trying to solve, since pods live on this node.
+ */
+export class Agent implements StatusSource, HealthSource {
+  readonly #parts: AgentParts;
+  readonly #overlay: Overlay;
+  readonly #membership: Membership;
+  readonly #readiness: Readiness;
+  readonly #reconcile: ReconcileLoop;
+  readonly #saveWanted: Wakeup;
+  readonly #startedAt: number;
+  #state: State;
+  #etcd: { readonly error: Error | undefined; readonly since: number };
+  #running = false;
+
+  constructor(parts: AgentParts) {
+    const { config, subnets, state, clock, random, log } = parts;
+    const resync = config.resync * 1000;
+    this.#parts = parts;
+    this.#state = state;
+    this.#startedAt = clock.wall();
+    this.#etcd = { error: undefined, since: this.#startedAt };
+    this.#saveWanted = new Wakeup(clock);
+    this.#reconcile = new ReconcileLoop({ pass: () => this.#pass(), resync, clock, random, log });
+    this.#readiness = new Readiness({ subnetFile: config.subnetFile, runDir: config.runDir, clock, log });
+    this.#overlay = new Overlay({
+      ...parts.overlay,
+      vtepMac: state.vtepMac,
+      changed: this.#announce,
+      clock,
+      random,
+      log,
+    });
+    this.#membership = new Membership({
+      subnets,
+      overlay: this.#overlay,
+      readConfig: parts.readConfig,
+      cluster: state.cluster,
+      node: { id: state.nodeId, name: config.nodeName },
+      subnetFile: config.subnetFile,
+      resync,
+      changed: this.#onChange,
+      clock,
+      random,
+      log,
+    });
+  }
+
+  /**
+   * Runs until the signal aborts, and then ends within two seconds whatever hangs. Lease, routes and device stay. Throws
+   * a DataplaneError when this host cannot carry packets, or what made a service fail.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    const { subnets, services, stateFile, clock, log, config } = this.#parts;
+    this.#running = true;
+    stateFile.save(this.#state);
+    this.#announce();
+    const unsubscribe = [subnets.table.onChange(this.#reconcile.wake), subnets.onChange(this.#onChange)];
+    const loops = [
+      ...services.map((service) => (inner: AbortSignal) => service(this, inner)),
+      (inner: AbortSignal) => this.#membership.join(inner),
+      (inner: AbortSignal) => this.#reconcile.run(inner),
+      (inner: AbortSignal) => watchFile(config.subnetFile, this.#announce, { signal: inner, log }),
+      (inner: AbortSignal) => this.#saveLoop(inner),
+      (inner: AbortSignal) => this.#overlay.watch(inner),
+    ];
+    try {
+      const onLate = (): void => log.warn("something does not stop, leaving it behind");
+      await runBounded(signal, loops, { clock, graceMs: STOP_LOOPS_MS, onLate });
+    } finally {
+      this.#running = false;
+      for (const end of unsubscribe) end();
+      this.#save();
+      this.#readiness.stop({ state: "limited", message: "twilld has stopped: start it again" });
+      const onLate = (): void => log.warn("the data plane does not stop, leaving it behind");
+      const close = async (): Promise<void> => {
+        await this.#overlay.close().catch((error: unknown) => log.warn("cannot close the data plane", { err: error }));
+      };
+      await runBounded(AbortSignal.abort(), [close], { clock, graceMs: STOP_PLANE_MS, onLate });
+    }
+  }
+
+  /** Whether the loops run. */
+  live(): boolean {
+    return this.#running;
+  }
+
+  ready(): { readonly ready: boolean; readonly reason: string } {
+    const { blocker } = this.#readiness;
+    if (blocker) return { ready: false, reason: blocker.message };
+    const [problem] = this.#problems();
+    return { ready: true, reason: problem === undefined ? "ready" : `ready, but ${problem}` };
+  }
+
+  status(): Status {
+    const { config, subnets, version } = this.#parts;
+    const { network, underlay, plane, peers } = this.#overlay;
+    const { own, expiresAt } = this.#membership;
+    const stats = plane?.stats();
+    const { error, since } = this.#etcd;
+    return {
+      version,
+      node: { id: this.#state.nodeId, name: config.nodeName },
+      startedAt: this.#startedAt,
+      ready: this.#readiness.blocker === undefined,
+      problems: this.#problems(),
+      network: network && networkStatus(network),
+      underlay: underlay && underlayStatus(underlay),
+      lease: own && leaseStatus(own, { key: own.key, expiresAt }),
+      dataplane: plane && stats && dataplaneStatus(plane, stats),
+      etcd: {
+        endpoints: config.etcd.endpoints,
+        connected: error === undefined,
+        error: error ? describeError(error) : "",
+        since,
+      },
+      peers: subnets.table.peers.map((lease) => peerStatus(lease, peers.get(lease.key), stats)),
+    };
+  }
+
+  leases(): readonly LeaseStatus[] {
+    const { own, expiresAt } = this.#membership;
+    const ours = own && { key: own.key, expiresAt };
+    return this.#parts.subnets.table.leases.map((lease) => leaseStatus(lease, ours));
+  }
+
+  async #pass(): Promise<readonly string[]> {
+    const { own, peers } = this.#membership;
+    if (!own || !peers) return [];
+    const failures = [...(await this.#overlay.reconcile(own, peers))];
+    this.#announce();
+    const unpublished = await this.#membership.publish();
+    if (unpublished !== undefined) failures.push(unpublished);
+    this.#saveWanted.notify();
+    return failures;
+  }
+
+  readonly #onChange = (): void => {
+    const error = this.#parts.subnets.registryState;
+    const { clock } = this.#parts;
+    if ((error === undefined) !== (this.#etcd.error === undefined)) this.#etcd = { error, since: clock.wall() };
+    this.#announce();
+    this.#reconcile.wake();
+  };
+
+  readonly #announce = (): void => {
+    const { plane, network } = this.#overlay;
+    const { own } = this.#membership;
+    const blocker = this.#membership.blocker() ?? this.#overlay.blocker(own);
+    if (blocker || !plane || !network || !own) return this.#readiness.close(blocker ?? STARTING);
+    const { ipMasq } = this.#parts.config;
+    const env = subnetEnvOf({ network: network.network, subnet: own.subnet, mtu: plane.mtu, ipMasq });
+    const { subnets } = leaseStatus(own, undefined);
+    this.#readiness.open(env, { subnet: subnets.join(", "), dataplane: plane.name, mtu: env.mtu });
+  };
+
+  #problems(): readonly string[] {
+    const all = [
+      this.#readiness.blocker?.message,
+      ...this.#membership.problems,
+      ...this.#overlay.problems,
+      this.#readiness.problem,
+      this.#parts.stateFile.problem,
+      ...this.#parts.subnets.table.problems,
+    ];
+    return [...new Set(all.filter((problem) => problem !== undefined))];
+  }
+
+  async #saveLoop(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#parts;
+    signal.addEventListener("abort", this.#saveWanted.notify, { once: true });
+    while (!signal.aborted) {
+      if (await this.#saveWanted.wait(3_600_000)) await sleep(clock, SAVE_DELAY_MS, signal);
+      this.#save();
+    }
+  }
+
+  #save(): void {
+    const cluster = this.#membership.remember();
+    if (cluster) this.#state = { ...this.#state, cluster };
+    this.#parts.stateFile.save(this.#state);
+  }
+}
+
+const STARTING: Blocker = { state: "not-ready", message: "twilld is starting" };

@@ -1,0 +1,244 @@
+import { Backoff, type Random } from "../base/backoff.ts";
+import { type Clock, sleep } from "../base/clock.ts";
+import { describeError } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import { runAll } from "../base/run-all.ts";
+import { readLeaseRow } from "../lease/lease-row.ts";
+import { encodeLeaseValue } from "../lease/lease-value.ts";
+import type { Lease, LeaseAttrs } from "../lease/lease.ts";
+import { type NetworkConfig, parseNetworkConfig } from "../subnet/network-config.ts";
+import { OutOfSubnetsError, PublicIpInUseError, type SubnetManager } from "../subnet/subnet-manager.ts";
+import { previousSubnet } from "../subnetenv/file.ts";
+import { formatNetworkConfig } from "./network-text.ts";
+import type { Overlay } from "./overlay.ts";
+import type { Blocker } from "./readiness.ts";
+import type { Cluster } from "./state.ts";
+
+export interface MembershipParts {
+  readonly subnets: SubnetManager;
+  readonly overlay: Overlay;
+  /** The text of `<prefix>/config` as it is now, undefined when there is none. */
+  readonly readConfig: () => Promise<string | undefined>;
+  /** What the last run knew. */
+  readonly cluster: Cluster | undefined;
+  readonly node: { readonly id: string; readonly name: string };
+  readonly subnetFile: string;
+  /** Milliseconds between two looks at the network config. */
+  readonly resync: number;
+  /** Called when there is something new to reconcile or to tell. */
+  readonly changed: () => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+const ACQUIRE_RETRY_MS = { first: 1_000, most: 30_000 };
+
+/**
+ * This node's place in the cluster: its lease, and how it comes to have one.
+ *
+ * A node that comes back starts from what the last run knew, so that its pods have their network before etcd has
+ * answered, or while it cannot. As soon as etcd answers, what it says replaces that.
+ */
+export class Membership {
+  readonly #parts: MembershipParts;
+  #restored: { readonly lease: Lease; readonly expiresAt: number } | undefined;
+  #acquireProblem: string | undefined;
+  #configProblem: string | undefined;
+
+  constructor(parts: MembershipParts) {
+    this.#parts = parts;
+  }
+
+  /** Our lease: the one that we hold or held last; before etcd has answered, that of the last run. */
+  get own(): Lease | undefined {
+    return this.#parts.subnets.own ?? this.#restored?.lease;
+  }
+
+  /** When our lease runs out unless it is renewed, in milliseconds since 1970; 0: never, or not known. */
+  get expiresAt(): number {
+    const { subnets } = this.#parts;
+    return subnets.own ? subnets.expiresAt : (this.#restored?.expiresAt ?? 0);
+  }
+
+  /** What is wrong, the gravest first: a sentence each. */
+  get problems(): readonly string[] {
+    const { subnets } = this.#parts;
+    const { registryState } = subnets;
+    return [
+      subnets.ownProblem,
+      this.#acquireProblem,
+      subnets.problem,
+      registryState && `etcd cannot be reached: ${describeError(registryState)}`,
+      this.#configProblem,
+    ].filter((problem) => problem !== undefined);
+  }
+
+  /** Every other lease that may be routed, undefined while they have not been read. */
+  get peers(): readonly Lease[] | undefined {
+    const { table } = this.#parts.subnets;
+    return table.revision === "0" ? undefined : table.peers;
+  }
+
+  /** Why our lease is no ground to attach pods on; undefined when it is one. */
+  blocker(): Blocker | undefined {
+    const { subnets, overlay } = this.#parts;
+    const message = this.problems[0] ?? overlay.problems[0] ?? "twilld is starting";
+    switch (subnets.ownState) {
+      case "held":
+        return undefined;
+      case "lost":
+        return { state: "limited", message };
+      case "conflict":
+        return { state: "conflict", message };
+      case "none":
+        if (this.#acquireProblem !== undefined) return { state: "conflict", message };
+        return this.#trustsLastRun() ? undefined : { state: "not-ready", message };
+    }
+  }
+
+  /** The way in, and then staying in until the signal aborts. Throws a DataplaneError when this host cannot take part. */
+  async join(signal: AbortSignal): Promise<void> {
+    const { subnets, overlay } = this.#parts;
+    await this.#startFromLastRun(signal);
+    const network = await subnets.networkConfig(signal);
+    await overlay.use(network, signal);
+    await this.#acquire(network, signal);
+    this.#parts.changed();
+    await runAll(signal, [
+      (inner) => subnets.follow(inner),
+      (inner) => subnets.hold(inner),
+      (inner) => this.#watchConfig(network, inner),
+    ]);
+  }
+
+  /** Puts what the data plane has changed into our lease. Resolves to why it could not, in words. */
+  async publish(): Promise<string | undefined> {
+    const { subnets } = this.#parts;
+    const attrs = this.#attrs();
+    // A lease that we do not hold is for hold() to take back first.
+    if (!attrs || !subnets.own || subnets.ownState !== "held") return undefined;
+    if (encodeLeaseValue(attrs) === encodeLeaseValue(subnets.own.attrs)) return undefined;
+    try {
+      await subnets.publish(attrs);
+      return undefined;
+    } catch (error) {
+      return `cannot publish our changed attributes: ${describeError(error)}`;
+    }
+  }
+
+  /** What the next run may start from; undefined while there is nothing better than what the last run left. */
+  remember(): Cluster | undefined {
+    const { subnets, overlay } = this.#parts;
+    const { own, table, ownState } = subnets;
+    if (!own || !overlay.network || ownState !== "held") return undefined;
+    // A table without our own row is one that has not been read yet.
+    if (!table.rows.some((row) => row.key === own.key)) return undefined;
+    return {
+      network: formatNetworkConfig(overlay.network),
+      ownKey: own.key,
+      expiresAt: subnets.expiresAt,
+      revision: table.revision,
+      rows: table.rows,
+    };
+  }
+
+  // Without etcd a lease that cannot have run out is still ours.
+  #trustsLastRun(): boolean {
+    if (!this.#restored || this.#parts.subnets.registryState === undefined) return false;
+    const { expiresAt } = this.#restored;
+    return expiresAt === 0 || this.#parts.clock.wall() < expiresAt;
+  }
+
+  async #startFromLastRun(signal: AbortSignal): Promise<void> {
+    const { cluster, subnets, overlay, log } = this.#parts;
+    if (!cluster) return;
+    let network: NetworkConfig;
+    try {
+      network = parseNetworkConfig(cluster.network);
+      const lease = ownLeaseOf(cluster);
+      subnets.table.setOwn(lease);
+      subnets.table.setNetwork(network.network);
+      subnets.table.applySnapshot(cluster.rows, cluster.revision);
+      this.#restored = { lease, expiresAt: cluster.expiresAt };
+    } catch (error) {
+      log.warn("cannot start from what the last run knew, waiting for etcd", { err: error });
+      return;
+    }
+    await overlay.use(network, signal);
+    this.#parts.changed();
+  }
+
+  // A node whose address is in use, or for which no subnet is left, waits: either may change without a restart.
+  async #acquire(network: NetworkConfig, signal: AbortSignal): Promise<void> {
+    const { subnets, clock, random, subnetFile, log } = this.#parts;
+    const backoff = new Backoff({ ...ACQUIRE_RETRY_MS, random });
+    const inFile = previousSubnet(subnetFile, log);
+    const previous = Object.keys(inFile).length > 0 ? inFile : (this.#restored?.lease.subnet ?? {});
+    for (;;) {
+      const attrs = this.#attrs();
+      if (!attrs) throw new Error("a lease is asked for before the data plane is open");
+      try {
+        await subnets.acquire({ network, attrs, previous }, signal);
+        this.#acquireProblem = undefined;
+        return;
+      } catch (error) {
+        if (!(error instanceof PublicIpInUseError) && !(error instanceof OutOfSubnetsError)) throw error;
+        if (this.#acquireProblem !== error.message) log.error("no lease, will retry", { reason: error.message });
+        this.#acquireProblem = error.message;
+        this.#parts.changed();
+      }
+      await sleep(clock, backoff.next(), signal);
+      signal.throwIfAborted();
+    }
+  }
+
+  // The device, the routes and the leases of all nodes hang on the network config: a change is told once, and waits for
+  // the restart that an operator makes node by node.
+  async #watchConfig(running: NetworkConfig, signal: AbortSignal): Promise<void> {
+    const { clock, resync, log } = this.#parts;
+    const reference = formatNetworkConfig(running);
+    while (!signal.aborted) {
+      await sleep(clock, resync, signal);
+      if (signal.aborted) return;
+      const difference = await this.#configDifference(reference);
+      if (difference === "unknown") continue;
+      if (difference !== undefined && difference !== this.#configProblem) {
+        log.warn("the network config has changed, restart to apply it", { reason: difference });
+      }
+      this.#configProblem = difference;
+    }
+  }
+
+  async #configDifference(reference: string): Promise<string | undefined> {
+    let text: string | undefined;
+    try {
+      text = await this.#parts.readConfig();
+    } catch {
+      // That etcd is away is told by the loops that need it.
+      return "unknown";
+    }
+    if (text === undefined) return "the network config has been removed from etcd: the one read at start stays in use";
+    try {
+      if (formatNetworkConfig(parseNetworkConfig(text)) === reference) return undefined;
+    } catch (error) {
+      return `the network config in etcd is wrong now, the one read at start stays in use: ${describeError(error)}`;
+    }
+    return "the network config in etcd has changed: restart twilld to apply it";
+  }
+
+  #attrs(): LeaseAttrs | undefined {
+    const { overlay, node } = this.#parts;
+    const { attrs, plane } = overlay;
+    if (!attrs || !plane) return undefined;
+    return { ...attrs, nodeId: node.id, nodeName: node.name, dataplane: plane.name };
+  }
+}
+
+function ownLeaseOf(cluster: Cluster): Lease {
+  const row = cluster.rows.find((one) => one.key === cluster.ownKey);
+  const reading = row && readLeaseRow(row);
+  const lease = reading && reading.malformed === undefined ? reading.value.lease : undefined;
+  if (!lease || lease.malformed !== undefined) throw new Error(`our own lease ${cluster.ownKey} cannot be read`);
+  return lease.value;
+}

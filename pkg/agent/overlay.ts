@@ -1,0 +1,192 @@
+import { sameAddr } from "../addr/addr.ts";
+import { FAMILIES, type Family, mapFamilies, type PerFamily } from "../addr/family.ts";
+import type { Mac } from "../addr/mac.ts";
+import type { Prefix } from "../addr/prefix.ts";
+import { Backoff, type Random } from "../base/backoff.ts";
+import { type Clock, sleep } from "../base/clock.ts";
+import { describeError } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Dataplane, PeerState, PlaneAttrs } from "../dataplane/dataplane.ts";
+import type { Lease, LeaseKey } from "../lease/lease.ts";
+import { familiesOf, type NetworkConfig } from "../subnet/network-config.ts";
+import type { ChosenUnderlay } from "../underlay/choose.ts";
+import type { Underlay } from "../underlay/underlay.ts";
+import { formatNetworkConfig } from "./network-text.ts";
+import { PeerLog } from "./peer-log.ts";
+import type { Blocker } from "./readiness.ts";
+import { underlayStatus } from "./snapshot.ts";
+
+export interface OverlayParts {
+  /** The one place where a data plane is named. Throws a ConfigError for a network that it cannot serve. */
+  readonly openDataplane: (network: NetworkConfig, vtepMac: PerFamily<Mac>) => Dataplane;
+  /** Looks at the host. Throws an Error that says what is missing. */
+  readonly chooseUnderlay: (families: readonly Family[]) => Promise<ChosenUnderlay>;
+  /** Masquerade and forward accepts. Resolves to what could not be set, a sentence each. */
+  readonly setTraffic: (network: PerFamily<Prefix>, own: PerFamily<Prefix>) => Promise<readonly string[]>;
+  readonly vtepMac: Required<PerFamily<Mac>>;
+  /** Called when `problems` has changed outside of a reconcile. */
+  readonly changed: () => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+const UNDERLAY_RETRY_MS = { first: 500, most: 5_000 };
+
+/** The overlay on this host: the data plane, the underlay below it and the traffic rules beside it. It knows no etcd. */
+export class Overlay {
+  /** The data plane in use, from `use` on. */
+  plane: Dataplane | undefined;
+  network: NetworkConfig | undefined;
+  underlay: Underlay | undefined;
+  /** What the data plane wants in our lease. */
+  attrs: PlaneAttrs | undefined;
+  /** The own lease that the data plane carries; undefined while it is out of sync. */
+  synced: LeaseKey | undefined;
+  /** What the last reconcile made of each peer. */
+  peers: ReadonlyMap<LeaseKey, PeerState> = new Map();
+
+  readonly #parts: OverlayParts;
+  readonly #peerLog: PeerLog;
+  readonly #died: Promise<never>;
+  #fail: (error: unknown) => void = () => undefined;
+  #everSynced = false;
+  #underlayProblem: string | undefined;
+  #planeProblem: string | undefined;
+  #trafficProblems: readonly string[] = [];
+
+  constructor(parts: OverlayParts) {
+    this.#parts = parts;
+    this.#peerLog = new PeerLog(parts.log);
+    this.#died = new Promise((_, reject) => (this.#fail = reject));
+    this.#died.catch(() => undefined);
+  }
+
+  /** What is wrong, the gravest first: a sentence each. */
+  get problems(): readonly string[] {
+    return [this.#planeProblem, this.#underlayProblem, ...this.#trafficProblems].filter((text) => text !== undefined);
+  }
+
+  /** Why pods must not be attached to the data plane; undefined while it carries our lease. */
+  blocker(own: Lease | undefined): Blocker | undefined {
+    if (own && this.synced === own.key) return undefined;
+    const message = this.problems[0] ?? "the data plane is being set up";
+    return { state: this.#everSynced ? "limited" : "not-ready", message };
+  }
+
+  /** Ends when the signal aborts; throws what the data plane died of. */
+  async watch(signal: AbortSignal): Promise<void> {
+    const stopped = new Promise<void>((resolve) => {
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    await Promise.race([this.#died, stopped]);
+  }
+
+  /**
+   * Opens the data plane for this network, or keeps the one that is open for the same network. Waits until the host has
+   * an underlay. Throws a DataplaneError when the host cannot do it, or the signal's reason when it aborts.
+   */
+  async use(network: NetworkConfig, signal: AbortSignal): Promise<void> {
+    if (this.plane && this.network && formatNetworkConfig(this.network) === formatNetworkConfig(network)) return;
+    if (this.plane) {
+      this.#parts.log.info("the network config has changed since the last run, opening the data plane anew");
+      await this.close();
+    }
+    const underlay = (this.underlay ??= await this.#waitForUnderlay(familiesOf(network), signal));
+    const vtepMac = mapFamilies(network.network, (_, family) => this.#parts.vtepMac[family]);
+    const plane = this.#parts.openDataplane(network, vtepMac);
+    const attrs = await plane.open(underlay);
+    if (signal.aborted) {
+      await plane.close();
+      signal.throwIfAborted();
+    }
+    this.plane = plane;
+    this.network = network;
+    this.attrs = attrs;
+    plane.done.then(
+      () => this.plane === plane && this.#fail(new Error("the data plane ended by itself")),
+      (error: unknown) => this.plane === plane && this.#fail(error),
+    );
+  }
+
+  /** One pass: everything on this host as it should be. Resolves to what could not be done, a sentence each. */
+  async reconcile(own: Lease, table: readonly Lease[]): Promise<readonly string[]> {
+    const { plane, network } = this;
+    if (!plane || !network || !this.underlay) return [];
+    await this.#lookAtUnderlay(familiesOf(network));
+    const peers = table.filter((lease) => lease.attrs.backendType === this.attrs?.backendType);
+    try {
+      const outcome = await plane.reconcile({ own, peers, underlay: this.underlay });
+      this.attrs = outcome.attrs;
+      this.peers = outcome.peers;
+      this.#planeProblem = undefined;
+      this.synced = own.key;
+      this.#everSynced = true;
+    } catch (error) {
+      this.synced = undefined;
+      this.#planeProblem = `cannot bring the data plane in sync: ${describeError(error)}`;
+      return [this.#planeProblem];
+    }
+    this.#trafficProblems = await this.#setTraffic(network, own.subnet);
+    return [...this.#peerLog.note(this.peers), ...this.#trafficProblems];
+  }
+
+  /** Ends the data plane; what it made in the kernel stays. */
+  async close(): Promise<void> {
+    const { plane } = this;
+    this.plane = undefined;
+    this.synced = undefined;
+    await plane?.close();
+  }
+
+  async #setTraffic(network: NetworkConfig, own: PerFamily<Prefix>): Promise<readonly string[]> {
+    try {
+      return await this.#parts.setTraffic(network.network, own);
+    } catch (error) {
+      return [`cannot set the traffic rules: ${describeError(error)}`];
+    }
+  }
+
+  async #waitForUnderlay(families: readonly Family[], signal: AbortSignal): Promise<Underlay> {
+    const backoff = new Backoff({ ...UNDERLAY_RETRY_MS, random: this.#parts.random });
+    for (;;) {
+      const chosen = await this.#choose(families);
+      signal.throwIfAborted();
+      if (chosen) {
+        this.#parts.log.info("underlay chosen", { ...underlayStatus(chosen.underlay), because: chosen.because });
+        return chosen.underlay;
+      }
+      await sleep(this.#parts.clock, backoff.next(), signal);
+    }
+  }
+
+  // An underlay that is gone for a while is no reason to forget where we were: the plane goes on with the last one.
+  async #lookAtUnderlay(families: readonly Family[]): Promise<void> {
+    const chosen = await this.#choose(families);
+    if (!chosen) return;
+    if (!this.underlay || !sameUnderlay(this.underlay, chosen.underlay)) {
+      this.#parts.log.info("underlay changed", { ...underlayStatus(chosen.underlay), because: chosen.because });
+    }
+    this.underlay = chosen.underlay;
+  }
+
+  async #choose(families: readonly Family[]): Promise<ChosenUnderlay | undefined> {
+    try {
+      const chosen = await this.#parts.chooseUnderlay(families);
+      this.#underlayProblem = undefined;
+      return chosen;
+    } catch (error) {
+      const problem = describeError(error);
+      if (problem === this.#underlayProblem) return undefined;
+      this.#underlayProblem = problem;
+      this.#parts.log.warn("no usable underlay, will retry", { reason: problem });
+      this.#parts.changed();
+      return undefined;
+    }
+  }
+}
+
+function sameUnderlay(a: Underlay, b: Underlay): boolean {
+  if (a.name !== b.name || a.index !== b.index || a.mtu !== b.mtu) return false;
+  return FAMILIES.every((f) => sameAddr(a.addr[f], b.addr[f]) && sameAddr(a.publicIp[f], b.publicIp[f]));
+}

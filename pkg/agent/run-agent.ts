@@ -1,0 +1,68 @@
+import type { Random } from "../base/backoff.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Host } from "../host/host.ts";
+import type { Registry } from "../subnet/registry.ts";
+import { SubnetManager } from "../subnet/subnet-manager.ts";
+import { Traffic } from "../traffic/traffic.ts";
+import { Agent, type Service } from "./agent.ts";
+import type { AgentConfig } from "./config.ts";
+import type { OverlayParts } from "./overlay.ts";
+import { StateFile } from "./state.ts";
+import { lockStateDir } from "./state-lock.ts";
+import { readUnderlay } from "./underlay-rows.ts";
+
+/** What an agent needs of the world around it. */
+export interface World {
+  readonly config: AgentConfig;
+  readonly version: string;
+  /** Of this process, for whoever finds the state directory locked. */
+  readonly pid: number;
+  readonly registry: Registry;
+  readonly host: Host;
+  readonly openDataplane: OverlayParts["openDataplane"];
+  readonly services: readonly Service[];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/**
+ * Runs the agent that `config` describes until the signal aborts (Agent.run). Throws an Error that names the other
+ * process when the state directory is in use.
+ */
+export async function runAgent(world: World, signal: AbortSignal): Promise<void> {
+  const { config, registry, host, clock, random, log } = world;
+  const unlock = lockStateDir(config.stateDir, world.pid);
+  try {
+    const stateFile = new StateFile(config.stateDir, { log, random });
+    const state = stateFile.load();
+    const subnets = new SubnetManager({
+      registry,
+      clock,
+      random,
+      log,
+      node: { id: state.nodeId, name: config.nodeName },
+      ttl: config.leaseTtl,
+      renewMargin: config.renewMargin,
+      prefix: config.etcd.prefix,
+    });
+    const traffic = new Traffic({ host, log });
+    const { ipMasq, ipMasqRandomFully: randomFully, forwardRules } = config;
+    const agent = new Agent({
+      ...world,
+      stateFile,
+      state,
+      subnets,
+      readConfig: async () => (await registry.get("config"))?.value,
+      overlay: {
+        openDataplane: world.openDataplane,
+        chooseUnderlay: (families) => readUnderlay(host, config.underlay, families),
+        setTraffic: (network, own) => traffic.reconcile({ network, own, ipMasq, randomFully, forwardRules }),
+      },
+    });
+    await agent.run(signal);
+  } finally {
+    unlock();
+  }
+}

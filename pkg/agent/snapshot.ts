@@ -1,0 +1,69 @@
+import { formatAddr } from "../addr/addr.ts";
+import { FAMILIES, type PerFamily } from "../addr/family.ts";
+import { formatPrefix } from "../addr/prefix.ts";
+import type { DataplaneStatus, LeaseStatus, NetworkStatus, PeerStatus, UnderlayStatus } from "../api/status.ts";
+import type { Dataplane, DataplaneStats, PeerState } from "../dataplane/dataplane.ts";
+import type { Lease, LeaseKey } from "../lease/lease.ts";
+import type { NetworkConfig } from "../subnet/network-config.ts";
+import type { Underlay } from "../underlay/underlay.ts";
+
+// What the agent knows, in the plain values of the control API. Pure: neither etcd nor the kernel is asked.
+
+export function networkStatus({ network, backend }: NetworkConfig): NetworkStatus {
+  return {
+    networks: texts(network, formatPrefix),
+    backendType: backend.type,
+    vni: backend.type === "vxlan" ? backend.vni : 0,
+    port: backend.type === "vxlan" ? backend.port : 0,
+  };
+}
+
+export function underlayStatus(underlay: Underlay): UnderlayStatus {
+  return { interface: underlay.name, mtu: underlay.mtu, publicIps: texts(underlay.publicIp, formatAddr) };
+}
+
+/** `own` is our lease's key and when it runs out (milliseconds since 1970, 0: never or not known). */
+export function leaseStatus(
+  lease: Lease,
+  own: { readonly key: LeaseKey; readonly expiresAt: number } | undefined,
+): LeaseStatus {
+  const { attrs } = lease;
+  const isOwn = lease.key === own?.key;
+  return {
+    key: lease.key,
+    subnets: texts(lease.subnet, formatPrefix),
+    publicIps: texts(attrs.publicIp, formatAddr),
+    backendType: attrs.backendType,
+    dataplane: attrs.dataplane ?? "",
+    nodeId: attrs.nodeId ?? "",
+    nodeName: attrs.nodeName ?? "",
+    leaseId: lease.leaseId,
+    expiresAt: isOwn ? own.expiresAt : 0,
+    own: isOwn,
+  };
+}
+
+export function dataplaneStatus(plane: Dataplane, stats: DataplaneStats): DataplaneStatus {
+  return { name: plane.name, mtus: texts(plane.mtu, (mtu) => mtu), counters: stats.counters };
+}
+
+/** `state` is undefined while no reconcile has seen the peer. */
+export function peerStatus(lease: Lease, state: PeerState | undefined, stats: DataplaneStats | undefined): PeerStatus {
+  const traffic = stats?.peers.get(lease.key);
+  return {
+    lease: leaseStatus(lease, undefined),
+    state: state === undefined ? "pending" : state === "in-sync" ? state : "failed",
+    reason: state === undefined ? "not programmed yet" : state === "in-sync" ? "" : state.failed,
+    txPackets: traffic?.txPackets ?? 0n,
+    txBytes: traffic?.txBytes ?? 0n,
+    rxPackets: traffic?.rxPackets ?? 0n,
+    rxBytes: traffic?.rxBytes ?? 0n,
+  };
+}
+
+function texts<T, U>(values: PerFamily<T>, format: (value: T) => U): U[] {
+  return FAMILIES.flatMap((family) => {
+    const value = values[family];
+    return value === undefined ? [] : [format(value)];
+  });
+}
