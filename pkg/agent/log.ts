@@ -25,6 +25,8 @@ export function createLogger(
     {
       level: config.logLevel,
       base: null,
+      // Errors are sentences by then; under pino's own name pino-pretty would give them a line of their own.
+      errorKey: "thrown",
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (level) => ({ level }) },
       redact: ["password", "*.password", "*.*.password"],

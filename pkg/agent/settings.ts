@@ -130,7 +130,7 @@ export function choice<T extends string>(...choices: readonly T[]): Rule<T> {
   return (text) => {
     const found = choices.find((one) => one === text);
     if (found !== undefined) return found;
-    throw new RangeError(`give ${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`);
+    throw new RangeError(`give ${choices.join(", ").replace(/, (?=[^,]*$)/, " or ")}`);
   };
 }
 

@@ -18,20 +18,22 @@ export class AgentUnreachableError extends Error {
 export class AgentClient {
   readonly #client: Client;
   readonly #socket: string;
+  readonly #timeout: number;
 
-  private constructor(socket: string) {
+  private constructor(socket: string, timeout: number) {
     this.#socket = socket;
+    this.#timeout = timeout;
     // A cluster of tens of thousands of leases is more than gRPC's default of 4 MB.
     this.#client = new Client(`unix:${socket}`, credentials.createInsecure(), {
       "grpc.max_receive_message_length": -1,
     });
   }
 
-  /** Throws an AgentUnreachableError where nobody answers at the path. */
-  static async connect(socket: string): Promise<AgentClient> {
+  /** `timeout` is for each call, in milliseconds. Throws an AgentUnreachableError where nobody answers at the path. */
+  static async connect(socket: string, timeout = CALL_TIMEOUT_MS): Promise<AgentClient> {
     const refused = await probeSocket(socket);
     if (refused) throw new AgentUnreachableError(describeRefusal(socket, refused));
-    return new AgentClient(socket);
+    return new AgentClient(socket, timeout);
   }
 
   async status(): Promise<Status> {
@@ -51,7 +53,7 @@ export class AgentClient {
   #call<Q, R>(method: MethodDefinition<Q, R>, request: Q): Promise<R> {
     return new Promise((resolve, reject) => {
       const { path, requestSerialize, responseDeserialize } = method;
-      const deadline = systemClock.wall() + CALL_TIMEOUT_MS;
+      const deadline = systemClock.wall() + this.#timeout;
       const finish = (error: ServiceError | null, response?: R): void => {
         if (error) reject(this.#describe(error));
         else resolve(response as R);
@@ -62,7 +64,7 @@ export class AgentClient {
 
   #describe(error: ServiceError): Error {
     if (error.code === status.DEADLINE_EXCEEDED) {
-      const message = `the agent at ${this.#socket} does not answer within ${CALL_TIMEOUT_MS / 1000} s`;
+      const message = `the agent at ${this.#socket} does not answer within ${this.#timeout / 1000} s`;
       return new AgentUnreachableError(`${message}: look at its log, or restart it`);
     }
     if (error.code === status.UNAVAILABLE)
@@ -73,7 +75,8 @@ export class AgentClient {
   }
 }
 
-function describeRefusal(socket: string, error: Error): string {
+/** One sentence for why nobody can be reached at the socket, with the next step. */
+export function describeRefusal(socket: string, error: Error): string {
   switch (errorCode(error) ?? "") {
     case "ENOENT":
       return `no agent runs here: there is no ${socket}; start twilld, or give its socket by --socket`;

@@ -1,0 +1,169 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { build } from "esbuild";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { serveApi } from "../../pkg/api/server.ts";
+import { MemoryLogger } from "../../pkg/base/logger.ts";
+import { VERSION } from "../../pkg/base/version.ts";
+import { EXIT, run } from "./run.ts";
+import { ownLease, sample } from "./sample.ts";
+
+let dir = "";
+let socket = "";
+let stop = new AbortController();
+let current = sample;
+let out = "";
+let err = "";
+const terminal = {
+  stdout: { write: (text: string) => void (out += text) },
+  stderr: { write: (text: string) => void (err += text) },
+};
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "twillctl-"));
+  socket = join(dir, "twilld.sock");
+  stop = new AbortController();
+  current = sample;
+  out = err = "";
+});
+
+afterEach(() => {
+  stop.abort();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+async function serve(): Promise<void> {
+  const source = { status: () => current, leases: () => [ownLease] };
+  await serveApi({ socket, source, log: new MemoryLogger(), signal: stop.signal });
+}
+
+test("status of a ready node ends with 0, of another with 1", async () => {
+  await serve();
+  expect(await run(["status", "--socket", socket], {}, terminal)).toBe(EXIT.ok);
+  expect(out).toMatch(/^node-a is ready\n/);
+  expect(err).toBe("");
+  current = { ...sample, ready: false };
+  expect(await run(["status", "--socket", socket], {}, terminal)).toBe(EXIT.notReady);
+});
+
+test("--json is the snapshot with every digit of its counters, before or behind the command", async () => {
+  await serve();
+  current = { ...sample, lease: undefined };
+  expect(await run(["--json", "status"], { TWILL_SOCKET: socket }, terminal)).toBe(EXIT.ok);
+  expect(out).toContain('"rx_packets": 9007199254740993,\n');
+  const plain = JSON.parse(out) as Record<string, unknown>;
+  expect(Object.keys(plain)).toEqual([
+    "version",
+    "node",
+    "startedAt",
+    "ready",
+    "problems",
+    "network",
+    "underlay",
+    "lease",
+    "dataplane",
+    "etcd",
+    "peers",
+  ]);
+  expect(plain["lease"]).toBeNull();
+  out = "";
+  expect(await run(["leases", "-json"], { TWILL_SOCKET: socket }, terminal)).toBe(EXIT.ok);
+  expect(JSON.parse(out)).toEqual({ leases: [ownLease] });
+});
+
+test("leases is a table", async () => {
+  await serve();
+  expect(await run(["leases", `--socket=${socket}`], { TWILL_SOCKET: "/nowhere" }, terminal)).toBe(EXIT.ok);
+  expect(out).toContain("10.5.52.0/24  node-a (this node)  192.0.2.11  vxlan");
+});
+
+test("colours only on a terminal, and not against NO_COLOR", async () => {
+  await serve();
+  const screen = { ...terminal, stdout: { ...terminal.stdout, isTTY: true, columns: 100 } };
+  await run(["status"], { TWILL_SOCKET: socket }, screen);
+  expect(out).toContain("\u001b[32m");
+  out = "";
+  await run(["status"], { TWILL_SOCKET: socket, NO_COLOR: "1" }, screen);
+  await run(["status"], { TWILL_SOCKET: socket }, terminal);
+  expect(out).not.toContain("\u001b");
+});
+
+test("without an agent one sentence and 3", async () => {
+  expect(await run(["status"], { TWILL_SOCKET: socket }, terminal)).toBe(EXIT.unreachable);
+  expect(out).toBe("");
+  expect(err).toBe(
+    `twillctl: no agent runs here: there is no ${socket}; start twilld, or give its socket by --socket\n`,
+  );
+});
+
+const usage = [
+  { argv: [], says: ["no command is given: give one of status, leases"] },
+  { argv: ["statsu"], says: ['unknown command "statsu": did you mean status?'] },
+  { argv: ["reboot"], says: ['unknown command "reboot": give status or leases'] },
+  { argv: ["toString"], says: ['unknown command "toString": give status or leases'] },
+  { argv: ["status", "node-b"], says: ['status takes no argument "node-b"'] },
+  { argv: ["--jsn", "--socket", "x", "leases"], says: ["unknown flag --jsn: did you mean --json?"] },
+  {
+    argv: ["status", "--json=maybe", "--socket"],
+    says: ['--json is "maybe": give true or false', "--socket needs a value: write --socket=value"],
+  },
+];
+
+for (const { argv, says } of usage) {
+  test(`usage: ${argv.join(" ") || "(nothing)"}`, async () => {
+    expect(await run(argv, {}, terminal)).toBe(EXIT.usage);
+    expect(err.split("\n")).toEqual([
+      ...says.map((line) => `twillctl: ${line}`),
+      "twillctl --help tells what there is.",
+      "",
+    ]);
+    expect(out).toBe("");
+  });
+}
+
+test("--help fits 100 columns and tells commands and exit codes", async () => {
+  expect(await run(["status", "-h"], {}, terminal)).toBe(EXIT.ok);
+  const lines = out.split("\n");
+  expect(lines.filter((line) => line.length > 100)).toEqual([]);
+  expect(lines).toContain("Usage: twillctl [--socket PATH] [--json] COMMAND");
+  for (const start of ["  status ", "  leases ", "  --socket PATH ", "  0  ", "  1  ", "  2  ", "  3  "])
+    expect(lines.filter((line) => line.startsWith(start))).toHaveLength(1);
+});
+
+test("--version", async () => {
+  expect(await run(["--version"], {}, terminal)).toBe(EXIT.ok);
+  expect(out).toBe(`twillctl ${VERSION}\n`);
+});
+
+let bundleDir = "";
+beforeAll(async () => {
+  bundleDir = mkdtempSync(join(tmpdir(), "twillctl-bundle-"));
+  await build({
+    entryPoints: [new URL("main.ts", import.meta.url).pathname],
+    bundle: true,
+    platform: "node",
+    target: "node22",
+    format: "cjs",
+    outfile: join(bundleDir, "twillctl.cjs"),
+    logLevel: "error",
+  });
+});
+afterAll(() => rmSync(bundleDir, { recursive: true, force: true }));
+
+test("the bundle is a program: prints, ends with its code, and stands a closed pipe", async () => {
+  await serve();
+  const bundle = join(bundleDir, "twillctl.cjs");
+  const { stdout } = await promisify(execFile)(process.execPath, [bundle, "leases", "--socket", socket, "--json"]);
+  expect(JSON.parse(stdout)).toEqual({ leases: [ownLease] });
+  current = { ...sample, ready: false };
+  const failed: unknown = await promisify(execFile)(process.execPath, [bundle, "status", "--socket", socket]).catch(
+    (error: unknown) => error,
+  );
+  expect(failed).toMatchObject({ code: EXIT.notReady, stderr: "" });
+  const piped = `"$0" "$1" --help | true; "$0" "$1" leases --socket "$2" | true`;
+  const { stderr } = await promisify(execFile)("sh", ["-c", piped, process.execPath, bundle, socket]);
+  expect(stderr).toBe("");
+});

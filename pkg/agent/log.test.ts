@@ -1,0 +1,87 @@
+import { PassThrough } from "node:stream";
+import { expect, test } from "vitest";
+import type { AgentConfig } from "./config.ts";
+import { createLogger } from "./log.ts";
+
+type LogConfig = Pick<AgentConfig, "logLevel" | "logFormat">;
+
+function logged(config: LogConfig, write: (log: ReturnType<typeof createLogger>) => void, isTTY = false): string[] {
+  const output = Object.assign(new PassThrough({ encoding: "utf8" }), { isTTY });
+  write(createLogger(config, output));
+  const text = String(output.read() ?? "");
+  return text.split("\n").slice(0, -1);
+}
+
+test("a line is one JSON object with level, time, fields and sentence", () => {
+  const [line = "", ...rest] = logged({ logLevel: "info", logFormat: "json" }, (log) =>
+    log.info("peer joined", { subnet: "10.1.2.0/24", packets: 5n }),
+  );
+  expect(rest).toEqual([]);
+  const { time, ...others } = JSON.parse(line) as { time: string };
+  expect(others).toEqual({ level: "info", subnet: "10.1.2.0/24", packets: 5, msg: "peer joined" });
+  expect(new Date(time).toISOString()).toBe(time);
+});
+
+const cause = new Error("connection refused");
+const error = new Error("cannot reach etcd", { cause });
+
+test("an error is one sentence without a stack", () => {
+  const lines = logged({ logLevel: "info", logFormat: "json" }, (log) =>
+    log.warn("etcd lost", { err: error, first: error }),
+  );
+  expect(lines).toHaveLength(1);
+  expect(JSON.parse(lines[0] ?? "")).toMatchObject({
+    err: "cannot reach etcd: connection refused",
+    first: "cannot reach etcd: connection refused",
+  });
+  expect(lines[0]).not.toContain("log.test.ts");
+});
+
+test("the stack comes with --log-level=debug", () => {
+  const [line = ""] = logged({ logLevel: "debug", logFormat: "json" }, (log) => log.warn("etcd lost", { err: error }));
+  expect((JSON.parse(line) as { errStack: string }).errStack).toContain("log.test.ts");
+});
+
+const levels = ["debug", "info", "warn", "error"] as const;
+for (const [i, level] of levels.entries()) {
+  test(`${level} tells ${levels.slice(i).join(", ")}`, () => {
+    const lines = logged({ logLevel: level, logFormat: "json" }, (log) => {
+      for (const each of levels) log[each](each);
+    });
+    expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual(levels.slice(i));
+  });
+}
+
+test("passwords are not told, also inside of a config", () => {
+  const config = { etcd: { username: "u", password: "s3cret" } };
+  const lines = logged({ logLevel: "info", logFormat: "json" }, (log) => {
+    log.info("a", { password: "s3cret" });
+    log.info("b", config);
+    log.info("c", { config });
+  });
+  expect(lines).toHaveLength(3);
+  expect(lines.join("")).not.toContain("s3cret");
+});
+
+test("a field cannot take the place of level or sentence", () => {
+  const [line = ""] = logged({ logLevel: "info", logFormat: "json" }, (log) =>
+    log.info("real", { msg: "x", level: "y" }),
+  );
+  expect(JSON.parse(line)).toMatchObject({ msg: "real", level: "info", msg_: "x", level_: "y" });
+  expect(line.match(/"msg":/g)).toHaveLength(1);
+});
+
+test("text is one line for people, in colours only on a terminal", () => {
+  const write = (log: ReturnType<typeof createLogger>): void => log.warn("etcd lost", { err: error });
+  const shape =
+    /^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\] WARN: etcd lost \{"err":"cannot reach etcd: connection refused"\}$/;
+  const plain = logged({ logLevel: "info", logFormat: "pretty" }, write);
+  expect(plain).toEqual([expect.stringMatching(shape)]);
+  expect(logged({ logLevel: "info", logFormat: "pretty" }, write, true).join("")).toContain("\u001b[");
+});
+
+test("auto is text on a terminal and JSON elsewhere", () => {
+  const write = (log: ReturnType<typeof createLogger>): void => log.info("x");
+  expect(logged({ logLevel: "info", logFormat: "auto" }, write, true)[0]).toMatch(/^\[/);
+  expect(logged({ logLevel: "info", logFormat: "auto" }, write)[0]).toMatch(/^\{/);
+});

@@ -1,0 +1,202 @@
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { connect as connectRaw, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Client, credentials, type ServiceError, status as code } from "@grpc/grpc-js";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { errorCode } from "../base/errors.ts";
+import { MemoryLogger } from "../base/logger.ts";
+import { AgentClient, describeRefusal } from "./client.ts";
+import { type ApiServer, serveApi } from "./server.ts";
+import { HEALTH_SERVICE } from "./service.ts";
+import type { LeaseStatus, Status } from "./status.ts";
+
+const own: LeaseStatus = {
+  key: "10.5.52.0-24",
+  subnets: ["10.5.52.0/24"],
+  publicIps: ["192.0.2.11"],
+  backendType: "vxlan",
+  dataplane: "tun",
+  nodeId: "8d7c",
+  nodeName: "node-a",
+  leaseId: "7587862094785447173",
+  expiresAt: 1_767_225_600_000,
+  own: true,
+};
+
+const snapshot: Status = {
+  version: "0.1.0",
+  node: { id: "8d7c", name: "node-a" },
+  startedAt: 1_767_139_200_000,
+  ready: true,
+  problems: [],
+  network: { networks: ["10.5.0.0/16"], backendType: "vxlan", vni: 1, port: 8472 },
+  underlay: { interface: "eth0", mtu: 1500, publicIps: ["192.0.2.11"] },
+  lease: own,
+  dataplane: { name: "tun", mtus: [1450], counters: { rx_packets: 2n ** 64n - 1n, rx_bad_vni: 2n ** 53n + 1n } },
+  etcd: { endpoints: ["http://10.0.0.1:2379"], connected: true, error: "", since: 1_767_139_200_000 },
+  peers: [],
+};
+
+let dir = "";
+let socket = "";
+let stop = new AbortController();
+let log = new MemoryLogger();
+let current = snapshot;
+let broken = false;
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "twill-api-"));
+  socket = join(dir, "run", "twilld.sock");
+  stop = new AbortController();
+  log = new MemoryLogger();
+  current = snapshot;
+  broken = false;
+});
+
+afterEach(() => {
+  stop.abort();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+function serve(): Promise<ApiServer> {
+  const source = {
+    status(): Status {
+      if (broken) throw new Error("cannot make a snapshot", { cause: new Error("no table") });
+      return current;
+    },
+    leases: () => [own],
+  };
+  return serveApi({ socket, source, log, signal: stop.signal });
+}
+
+test("status and leases come through the socket as the agent tells them", async () => {
+  await serve();
+  expect(statSync(socket).mode & 0o777).toBe(0o600);
+  const client = await AgentClient.connect(socket);
+  expect(await client.status()).toEqual(snapshot);
+  expect(await client.leases()).toEqual([own]);
+  client.close();
+});
+
+test("thirty thousand leases (more than 4 MB) fit into one answer", async () => {
+  const source = { status: () => current, leases: () => Array.from({ length: 30_000 }, () => own) };
+  await serveApi({ socket, source, log, signal: stop.signal });
+  const client = await AgentClient.connect(socket);
+  expect(await client.leases()).toHaveLength(30_000);
+  client.close();
+});
+
+test("a snapshot that fails is told to the caller and to the log", async () => {
+  await serve();
+  broken = true;
+  const client = await AgentClient.connect(socket);
+  await expect(client.status()).rejects.toThrow("the agent cannot answer: cannot make a snapshot: no table");
+  expect(log.sentences("error")).toEqual(["cannot answer a call to the control API"]);
+  expect(await client.leases()).toEqual([own]);
+  client.close();
+});
+
+test("the signal closes the server within a second, beside clients of every kind", async () => {
+  const { done } = await serve();
+  const client = await AgentClient.connect(socket);
+  await client.status();
+  const silent = connectRaw(socket);
+  silent.on("error", () => {});
+  await once(silent, "connect");
+  const start = performance.now();
+  stop.abort();
+  await done;
+  expect(performance.now() - start).toBeLessThan(1000);
+  expect(readdirSync(join(dir, "run"))).toEqual([]);
+  await expect(client.status()).rejects.toMatchObject({ name: "AgentUnreachableError" });
+  client.close();
+  silent.destroy();
+});
+
+test("a signal that has aborted before leaves no socket", async () => {
+  stop.abort();
+  const { done } = await serve();
+  await done;
+  expect(readdirSync(join(dir, "run"))).toEqual([]);
+});
+
+test("a second agent on the same socket is refused with a sentence", async () => {
+  await serve();
+  const refused: unknown = await serve().catch((error: unknown) => error);
+  expect(refused).toMatchObject({ message: `cannot serve the control API on ${socket}` });
+  expect((refused as Error).cause).toMatchObject({
+    message: "another agent answers there: stop it, or give this one its own --run-dir",
+  });
+  expect(errorCode((refused as Error).cause)).toBe("EADDRINUSE");
+  const client = await AgentClient.connect(socket);
+  expect((await client.status()).version).toBe("0.1.0");
+  client.close();
+});
+
+test("an agent that is started again serves at the same path", async () => {
+  const first = await serve();
+  stop.abort();
+  await first.done;
+  stop = new AbortController();
+  await serve();
+  const client = await AgentClient.connect(socket);
+  expect((await client.status()).ready).toBe(true);
+  client.close();
+});
+
+test("without an agent the client says what to do", async () => {
+  await expect(AgentClient.connect(socket)).rejects.toMatchObject({
+    name: "AgentUnreachableError",
+    message: `no agent runs here: there is no ${socket}; start twilld, or give its socket by --socket`,
+  });
+});
+
+const refusals = [
+  { code: "ENOENT", says: "no agent runs here: there is no /s; start twilld, or give its socket by --socket" },
+  { code: "ECONNREFUSED", says: "no agent runs here: nobody listens on /s; start twilld again" },
+  { code: "EACCES", says: "no permission to use /s: run this as root, for example with sudo" },
+  { code: "EPERM", says: "no permission to use /s: run this as root, for example with sudo" },
+  { code: "EMFILE", says: "cannot connect to /s: connect EMFILE /s" },
+];
+
+for (const { code, says } of refusals) {
+  test(`${code} is told as a sentence`, () => {
+    expect(describeRefusal("/s", Object.assign(new Error(`connect ${code} /s`), { code }))).toBe(says);
+  });
+}
+
+test("an agent that hangs is unreachable after the deadline", { timeout: 10_000 }, async () => {
+  socket = join(dir, "hangs.sock");
+  const server = createServer(() => {});
+  await once(server.listen(socket), "listening");
+  const client = await AgentClient.connect(socket, 200);
+  await expect(client.status()).rejects.toMatchObject({
+    name: "AgentUnreachableError",
+    message: `the agent at ${socket} does not answer within 0.2 s: look at its log, or restart it`,
+  });
+  client.close();
+  server.close();
+});
+
+test("the standard health service tells whether the node is ready", async () => {
+  await serve();
+  const client = new Client(`unix:${socket}`, credentials.createInsecure());
+  const { path, requestSerialize, responseDeserialize } = HEALTH_SERVICE.Check;
+  const check = (service: string): Promise<number | undefined | null> =>
+    new Promise((resolve, reject) => {
+      const finish = (error: ServiceError | null, response?: ReturnType<typeof responseDeserialize>): void =>
+        error ? reject(error) : resolve(response?.status);
+      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, { service }, finish);
+    });
+  expect(await check("")).toBe(1);
+  current = { ...snapshot, ready: false };
+  expect(await check("")).toBe(2);
+  expect(await check("twill.v1.Agent")).toBe(1);
+  await expect(check("nobody")).rejects.toMatchObject({
+    code: code.NOT_FOUND,
+    details: 'there is no service "nobody"',
+  });
+  client.close();
+});
