@@ -7,7 +7,7 @@ import type { Clock } from "../base/clock.ts";
 import { sleep } from "../base/clock.ts";
 import { ConfigError, describeError, errorCode } from "../base/errors.ts";
 import { parseEndpoints } from "./endpoints.ts";
-import { EtcdError, explain } from "./errors.ts";
+import { EtcdError, explain, opensslReason } from "./errors.ts";
 
 /** How to reach etcd. Paths name PEM files. */
 export interface EtcdSettings {
@@ -134,7 +134,9 @@ export class EtcdClient {
     } catch (cause) {
       // OpenSSL reads the files only now. Its text says which is broken, or that key and certificate are no pair.
       const files = [caFile, certFile, keyFile].filter((file) => file !== undefined).join(", ");
-      throw new ConfigError([`cannot use the etcd TLS files ${files}: ${describeError(cause)}`], { cause });
+      throw new ConfigError([`cannot use the etcd TLS files ${files}: ${opensslReason(describeError(cause))}`], {
+        cause,
+      });
     }
   }
 

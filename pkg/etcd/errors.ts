@@ -78,10 +78,28 @@ export function explain(etcd3: Etcd3Module, error: unknown, context: CallContext
 }
 
 // grpc-js: "14 UNAVAILABLE: No connection established. Last error: Error: connect ECONNREFUSED ... Resolution note: ..."
-// The class says what to do; the text is only shown, since for TLS the cause is nowhere else.
+// The class decides; the text is only shown, since what TLS did not like is said nowhere else.
 function transportCause(message: string): string {
   const last = /Last error: (?:Error: )?(.*?)\.?\s*(?:Resolution note:.*)?$/s.exec(message)?.[1];
-  return (last ?? withoutStatus(message)).trim();
+  const cause = opensslReason(last ?? withoutStatus(message))
+    .replace(/; if the root CA is installed locally.*$/, "") // advice of Node's about a flag of its own
+    .replace(/\s*\(\d{4}-[\d-]+T[\d:.]+Z\)$/, "")
+    .trim();
+  const hint = HINTS.find(({ when }) => when.test(cause))?.hint;
+  return hint === undefined ? cause : `${cause} (${hint})`;
+}
+
+const HINTS = [
+  { when: /alert/, hint: "check --etcd-certfile and --etcd-keyfile" },
+  { when: /self.signed|unable to (?:verify|get)|issuer/i, hint: "check --etcd-cafile" },
+  { when: /altname/i, hint: "use a name that etcd's certificate holds" },
+  { when: /before secure TLS connection/, hint: "is it an http:// endpoint?" },
+  { when: /^Failed to connect$/, hint: "is it an https:// endpoint?" },
+];
+
+/** "alert bad certificate" from "4D2C:error:0A000412:SSL routines:ssl3_read_bytes:ssl/tls alert bad certificate:..." */
+export function opensslReason(text: string): string {
+  return /error:[0-9A-F]+:[^:]*:[^:]*:([^:\n]+)/.exec(text)?.[1] ?? text;
 }
 
 function withoutStatus(message: string): string {
