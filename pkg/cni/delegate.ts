@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Call, Verb } from "./call.ts";
@@ -30,11 +30,11 @@ export class Delegate {
   }
 
   /** Throws a CniError: 101 when the plugin is not in CNI_PATH, its own error when it does not tell its versions. */
-  static async open(type: string, call: Call): Promise<Delegate> {
+  static open(type: string, call: Call): Delegate {
     const binary = findPlugin(type, call.path);
     const answer = decodeAnswer(
       type,
-      await execute(type, binary, call, "VERSION", NOBODY, canonicalJson({ cniVersion: NEWEST_VERSION })),
+      execute(type, binary, call, "VERSION", NOBODY, canonicalJson({ cniVersion: NEWEST_VERSION })),
     );
     const versions: unknown = answer["supportedVersions"];
     return new Delegate(type, binary, call, Array.isArray(versions) ? versions.filter(isString) : []);
@@ -47,9 +47,9 @@ export class Delegate {
 
   /**
    * Runs one verb with `conf` at the netconf's version, or at one that the plugin knows; `prevResult` is converted to
-   * it. Resolves to what the plugin printed. Throws the plugin's own error as a CniError, or 1 where no version fits.
+   * it. Returns what the plugin printed. Throws the plugin's own error as a CniError, or 1 where no version fits.
    */
-  async run(verb: Verb, conf: JsonObject, target: Target = NOBODY, prevResult?: JsonObject): Promise<string> {
+  run(verb: Verb, conf: JsonObject, target: Target = NOBODY, prevResult?: JsonObject): string {
     const wanted = isString(conf["cniVersion"]) ? conf["cniVersion"] : "";
     const version = chooseVersion(wanted, this.#versions);
     if (version === undefined) {
@@ -69,8 +69,8 @@ export class Delegate {
   }
 
   /** As `run`, for ADD: the result as JSON. */
-  async add(conf: JsonObject, target: Target, prevResult?: JsonObject): Promise<JsonObject> {
-    return decodeAnswer(this.type, await this.run("ADD", conf, target, prevResult));
+  add(conf: JsonObject, target: Target, prevResult?: JsonObject): JsonObject {
+    return decodeAnswer(this.type, this.run("ADD", conf, target, prevResult));
   }
 }
 
@@ -90,7 +90,7 @@ function findPlugin(type: string, path: readonly string[]): string {
   );
 }
 
-function execute(type: string, binary: string, call: Call, verb: Verb, target: Target, stdin: string): Promise<string> {
+function execute(type: string, binary: string, call: Call, verb: Verb, target: Target, stdin: string): string {
   const env = {
     ...call.env,
     CNI_COMMAND: verb,
@@ -98,22 +98,18 @@ function execute(type: string, binary: string, call: Call, verb: Verb, target: T
     CNI_NETNS: target.netns,
     CNI_IFNAME: target.ifname,
   };
-  return new Promise((resolve, reject) => {
-    const child = spawn(binary, [], { env, stdio: "pipe" });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-    // A plugin that ends without reading its input (EPIPE) is judged by its exit status.
-    child.stdin.on("error", () => undefined).end(stdin);
-    child.on("error", (error) => {
-      reject(new CniError(CODE.io, `cannot run the CNI plugin ${binary}`, { cause: error }));
-    });
-    child.on("close", (status, signal) => {
-      if (status === 0) resolve(stdout);
-      else reject(failure(type, verb, status === null ? `signal ${signal}` : `exit status ${status}`, stdout, stderr));
-    });
+  const { status, signal, stdout, stderr, error } = spawnSync(binary, [], {
+    env,
+    input: stdin,
+    encoding: "utf8",
+    maxBuffer: Number.POSITIVE_INFINITY,
   });
+  if (status === 0) return stdout;
+  // A plugin that ends without reading its input is an error too (EPIPE), but its exit status says more.
+  if (error && status === null) {
+    throw new CniError(CODE.io, `cannot run the CNI plugin ${binary}`, { cause: error });
+  }
+  throw failure(type, verb, status === null ? `signal ${signal}` : `exit status ${status}`, stdout, stderr);
 }
 
 function failure(type: string, verb: Verb, how: string, stdout: string, stderr: string): CniError {

@@ -1,7 +1,7 @@
 // The plugin does two things: it turns what the agent has leased into a netconf for another plugin, and it remembers
 // what it asked for, so that it can be undone when nothing else is left: no namespace, no subnet.env, no agent.
 //
-//   ADD     ready? -> render -> is the interface name free? -> save -> delegate ADD -> result
+//   ADD     ready? -> render -> is the interface name free? -> saved before? DEL that -> save -> delegate ADD -> result
 //                                                                          failed? -> delegate DEL -> forget
 //   DEL     saved?  yes -> delegate DEL with it -> forget        (the delegate failed: keep it for the next DEL)
 //                   no  -> delegate DEL with what can be rendered now
@@ -20,7 +20,7 @@ import { CODE, CniError } from "./error.ts";
 import { isString, type JsonObject, objectsOf } from "./json.ts";
 import type { NetConf } from "./netconf.ts";
 import { readiness } from "./readiness.ts";
-import { convertResult, mergeResults } from "./result.ts";
+import { convertResult, fillGateways, mergeResults } from "./result.ts";
 import { atLeast, NEWEST_VERSION } from "./version.ts";
 
 /** What the plugin needs from outside. */
@@ -28,7 +28,7 @@ export interface PluginHost {
   /** Reads subnet.env; undefined when there is none. */
   readPodNetwork(path: string): PodNetwork | undefined;
   /** Whether a network namespace has an interface of that name. */
-  interfaceExists(netns: string, ifname: string): Promise<boolean>;
+  interfaceExists(netns: string, ifname: string): boolean;
   /** A sentence for the runtime's log: something went wrong that does not make the call fail. */
   warn(sentence: string): void;
 }
@@ -47,41 +47,39 @@ export class Plugin {
     this.#store = new AttachmentStore(conf.dataDir);
   }
 
-  /** Attaches the container and resolves to the result in the netconf's version. */
-  async add(): Promise<JsonObject> {
+  /** Attaches the container and returns the result in the netconf's version. */
+  add(): JsonObject {
     const { containerId, ifname, netns } = this.#call;
     const ready = readiness(this.#conf, (path) => this.#host.readPodNetwork(path));
     if (ready.state !== "ready") {
       throw new CniError(ready.state === "conflict" ? CODE.conflict : CODE.tryAgainLater, ready.message);
     }
     const conf = renderDelegate(this.#conf, ready.net);
-    const [delegate, taken] = await Promise.all([
-      Delegate.open(delegateType(this.#conf), this.#call),
-      this.#host.interfaceExists(netns, ifname),
-    ]);
+    const delegate = Delegate.open(delegateType(this.#conf), this.#call);
     // Told before anything is made: the clean-up after a failed ADD would take that interface away.
-    if (taken) {
+    if (this.#host.interfaceExists(netns, ifname)) {
       throw new CniError(CODE.badEnvironment, `CNI_IFNAME is "${ifname}", which ${netns} already has; DEL it first`);
     }
+    this.#clearLeftover();
     const attachment = { containerId, ifname, delegate: conf };
     this.#store.save(attachment);
     try {
-      return this.#result(await delegate.add(conf, this.#call, this.#conf.prevResult));
+      return this.#result(delegate.add(conf, this.#call, this.#conf.prevResult));
     } catch (error) {
-      await this.#undo(delegate, attachment);
+      this.#undo(delegate, attachment);
       throw error;
     }
   }
 
   /** Detaches the container. Whatever is gone already is fine. */
-  async del(): Promise<void> {
+  del(): void {
     const attachment = this.#saved();
-    if (attachment) await this.#delSaved(attachment, this.#netns());
-    else await this.#delUnknown();
+    if (attachment) this.#delSaved(attachment, this.#netns());
+    else this.#delUnknown();
   }
 
   /** Throws unless the attachment is as ADD left it. */
-  async check(): Promise<void> {
+  check(): void {
     this.#needVersion("0.4.0");
     const { containerId, ifname, netns } = this.#call;
     const { prevResult } = this.#conf;
@@ -92,16 +90,15 @@ export class Plugin {
       const file = this.#store.pathOf(this.#call);
       throw new CniError(CODE.unknownContainer, `container ${containerId} has no attachment ${ifname}: no ${file}`);
     }
-    const [delegate, exists] = await Promise.all([
-      Delegate.open(typeOf(attachment), this.#call),
-      this.#host.interfaceExists(netns, ifname),
-    ]);
-    if (!exists) throw new CniError(CODE.checkFailed, `${netns} has lost its interface ${ifname}`);
-    await delegate.run("CHECK", attachment.delegate, this.#call, prevResult);
+    if (!this.#host.interfaceExists(netns, ifname)) {
+      throw new CniError(CODE.checkFailed, `${netns} has lost its interface ${ifname}`);
+    }
+    const delegate = Delegate.open(typeOf(attachment), this.#call);
+    delegate.run("CHECK", attachment.delegate, this.#call, fillGateways(prevResult));
   }
 
   /** Throws when an ADD would fail now. */
-  async status(): Promise<void> {
+  status(): void {
     this.#needVersion("1.1.0");
     const ready = readiness(this.#conf, (path) => this.#host.readPodNetwork(path));
     if (ready.state !== "ready") {
@@ -110,15 +107,15 @@ export class Plugin {
     const conf = renderDelegate(this.#conf, ready.net);
     let delegate: Delegate;
     try {
-      delegate = await Delegate.open(delegateType(this.#conf), this.#call);
+      delegate = Delegate.open(delegateType(this.#conf), this.#call);
     } catch (error) {
       throw new CniError(CODE.unavailable, describeError(error), { cause: error });
     }
-    if (delegate.supports("1.1.0")) await delegate.run("STATUS", conf);
+    if (delegate.supports("1.1.0")) delegate.run("STATUS", conf);
   }
 
   /** Detaches every attachment of this network that is not listed as valid. One that fails does not stop the others. */
-  async gc(): Promise<void> {
+  gc(): void {
     this.#needVersion("1.1.0");
     const valid = this.#conf.validAttachments;
     if (!valid) {
@@ -132,16 +129,16 @@ export class Plugin {
         // Several networks may share a data directory.
         if (attachment?.delegate["name"] !== this.#conf.name) continue;
         // The path of its namespace may belong to another container by now.
-        await this.#delSaved(attachment, "");
+        this.#delSaved(attachment, "");
       } catch (error) {
         failures.push(`${id.containerId} ${id.ifname}: ${describeError(error)}`);
       }
     }
     try {
-      const delegate = await Delegate.open(delegateType(this.#conf), this.#call);
+      const delegate = Delegate.open(delegateType(this.#conf), this.#call);
       const list = valid.map(({ containerId, ifname }) => ({ containerID: containerId, ifname }));
       const conf = { ...renderDelegate(this.#conf, this.#networkForDel()), "cni.dev/valid-attachments": list };
-      if (delegate.supports("1.1.0")) await delegate.run("GC", conf);
+      if (delegate.supports("1.1.0")) delegate.run("GC", conf);
     } catch (error) {
       failures.push(describeError(error));
     }
@@ -163,9 +160,21 @@ export class Plugin {
     return convertResult(merged, version);
   }
 
-  async #undo(delegate: Delegate, attachment: Attachment): Promise<void> {
+  // Saved, and yet without an interface: the node went down and nobody said DEL. IPAM plugins refuse a second address to
+  // the same container and interface, so the old one must go before a container that starts again can have one.
+  #clearLeftover(): void {
+    const leftover = this.#saved();
+    if (!leftover) return;
     try {
-      await delegate.run("DEL", attachment.delegate, this.#call);
+      this.#delSaved(leftover, "");
+    } catch (error) {
+      this.#host.warn(`cannot clear what an earlier ADD left: ${describeError(error)}`);
+    }
+  }
+
+  #undo(delegate: Delegate, attachment: Attachment): void {
+    try {
+      delegate.run("DEL", attachment.delegate, this.#call);
       this.#store.remove(attachment);
     } catch (error) {
       this.#host.warn(`cannot undo the failed ADD, the next DEL will: ${describeError(error)}`);
@@ -187,27 +196,27 @@ export class Plugin {
     }
   }
 
-  async #delSaved(attachment: Attachment, netns: string): Promise<void> {
+  #delSaved(attachment: Attachment, netns: string): void {
     const { containerId, ifname } = attachment;
-    const delegate = await Delegate.open(typeOf(attachment), this.#call);
-    await delegate.run("DEL", attachment.delegate, { containerId, ifname, netns }, this.#prevResultFor(attachment));
+    const delegate = Delegate.open(typeOf(attachment), this.#call);
+    delegate.run("DEL", attachment.delegate, { containerId, ifname, netns }, this.#prevResultFor(attachment));
     this.#store.remove(attachment);
   }
 
   // Nothing was saved, or it was lost. What the delegate's IPAM keeps is freed by container and interface, so a netconf
   // rendered now does. One that cannot be rendered, or has no delegate, was never added either.
-  async #delUnknown(): Promise<void> {
+  #delUnknown(): void {
     let conf: JsonObject;
     let delegate: Delegate;
     try {
       conf = renderDelegate(this.#conf, this.#networkForDel());
-      delegate = await Delegate.open(delegateType(this.#conf), this.#call);
+      delegate = Delegate.open(delegateType(this.#conf), this.#call);
     } catch (error) {
       this.#host.warn(`nothing to delete: ${describeError(error)}`);
       return;
     }
     const target: Target = { ...this.#call, netns: this.#netns() };
-    await delegate.run("DEL", conf, target, this.#conf.prevResult);
+    delegate.run("DEL", conf, target, this.#conf.prevResult);
     this.#store.remove(this.#call);
   }
 

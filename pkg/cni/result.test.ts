@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { convertResult, mergeResults } from "./result.ts";
+import { convertResult, fillGateways, mergeResults } from "./result.ts";
 import { chooseVersion, SUPPORTED_VERSIONS } from "./version.ts";
 
 const V110 = {
@@ -94,6 +94,15 @@ test("a chain's result is both, with the indices of the later one moved", () => 
     ips: [{ address: "1.1.1.1/8", interface: 0 }, { address: "2.2.2.2/8", interface: 1 }, { address: "::1/128" }],
     routes: [],
     dns: { domain: "d" },
+  });
+});
+
+test("a route without a gateway gets that of its family's address, where there is one", () => {
+  const ips = [{ address: "10.5.1.2/24", gateway: "10.5.1.1" }, { address: "fd05::2/64" }];
+  const routes = [{ dst: "10.5.0.0/16" }, { dst: "0.0.0.0/0", gw: "10.5.1.9" }, { dst: "fd05::/56" }];
+  expect(fillGateways({ ips, routes })).toEqual({
+    ips,
+    routes: [{ dst: "10.5.0.0/16", gw: "10.5.1.1" }, { dst: "0.0.0.0/0", gw: "10.5.1.9" }, { dst: "fd05::/56" }],
   });
 });
 

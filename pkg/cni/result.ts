@@ -41,6 +41,20 @@ export function mergeResults(previous: JsonObject, own: JsonObject): JsonObject 
   };
 }
 
+/**
+ * The result with a gateway in every route: one without means the family's default gateway (specification 1.1.0,
+ * section 5, "Add Success"), and that is what the kernel was given. Plugins of containernetworking/plugins compare the
+ * routes of a result with the kernel's as they stand, and miss a route whose gateway the result leaves out. The result
+ * must have the form of 0.3.0 or newer.
+ */
+export function fillGateways(result: JsonObject): JsonObject {
+  const ips = objectsOf(result["ips"]).filter(({ gateway }) => isString(gateway));
+  return changeItems(result, "routes", (route) => {
+    const ip = ips.find(({ address }) => isIpv6(address) === isIpv6(route["dst"]));
+    return ip && route["gw"] === undefined ? { ...route, gw: ip["gateway"] } : route;
+  });
+}
+
 function fromIp4Ip6(result: JsonObject): JsonObject {
   const ips: JsonObject[] = [];
   const routes: JsonObject[] = [];

@@ -14,40 +14,40 @@ export interface Answer {
 
 /**
  * One call of the plugin, from environment and standard input to the answer. `readStdin` is called once, and only when
- * the environment is in order: there may be nobody who closes standard input. Never rejects.
+ * the environment is in order: there may be nobody who closes standard input. Never throws.
  */
-export async function runPlugin(env: Environment, readStdin: () => string, host: PluginHost): Promise<Answer> {
+export function runPlugin(env: Environment, readStdin: () => string, host: PluginHost): Answer {
   let version = NEWEST_VERSION;
   try {
     const call = parseCall(env);
     const stdin = readStdin();
     version = versionOf(stdin) ?? NEWEST_VERSION;
-    return { stdout: await answer(call, stdin, version, host), error: undefined };
+    return { stdout: answer(call, stdin, version, host), error: undefined };
   } catch (thrown) {
     const error = toCniError(thrown);
     return { stdout: formatError(error, version), error };
   }
 }
 
-async function answer(call: Call, stdin: string, version: string, host: PluginHost): Promise<string> {
+function answer(call: Call, stdin: string, version: string, host: PluginHost): string {
   if (call.verb === "VERSION") {
     return JSON.stringify({ cniVersion: version, supportedVersions: SUPPORTED_VERSIONS });
   }
   const plugin = new Plugin(call, parseNetConf(stdin), host);
   switch (call.verb) {
     case "ADD":
-      return JSON.stringify(await plugin.add());
+      return JSON.stringify(plugin.add());
     case "DEL":
-      await plugin.del();
+      plugin.del();
       return "";
     case "CHECK":
-      await plugin.check();
+      plugin.check();
       return "";
     case "STATUS":
-      await plugin.status();
+      plugin.status();
       return "";
     case "GC":
-      await plugin.gc();
+      plugin.gc();
       return "";
   }
 }
