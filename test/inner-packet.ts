@@ -10,7 +10,7 @@ import {
   putIpv4,
   putIpv6,
 } from "../pkg/packet/ip.ts";
-import { addr } from "./memory-node.ts";
+import { addr } from "./literals.ts";
 
 export interface Inner {
   readonly src: string;

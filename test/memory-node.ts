@@ -1,6 +1,3 @@
-import { type Addr, parseAddr } from "../pkg/addr/addr.ts";
-import { type Mac, parseMac } from "../pkg/addr/mac.ts";
-import { parsePrefix, type Prefix } from "../pkg/addr/prefix.ts";
 import { COUNTERS } from "../pkg/dataplane/tun/counters.ts";
 import type { Table, TableRow } from "../pkg/dataplane/tun/forwarding-table.ts";
 import { LoopMemory } from "../pkg/dataplane/tun/loop-memory.ts";
@@ -8,6 +5,7 @@ import { PacketLoop } from "../pkg/dataplane/tun/packet-loop.ts";
 import { VNET_HDR_LEN } from "../pkg/packet/vnet.ts";
 import { MemoryTun } from "../pkg/tun/memory-tun.ts";
 import type { MemoryBind, MemoryUnderlay } from "../pkg/underlay/memory-bind.ts";
+import { addr, mac, prefix } from "./literals.ts";
 
 export const PORT = 8472;
 
@@ -74,23 +72,4 @@ export function table(own: {
 export function row(slot: number, subnet: string, publicIp: string, vtepMac: string): TableRow {
   const net = prefix(subnet);
   return { slot, family: net.family, subnet: net, publicIp: addr(publicIp), mac: mac(vtepMac) };
-}
-
-/** What a test writes as text must parse; a typing error there is not a result. */
-export function addr(text: string): Addr {
-  const value = parseAddr(text);
-  if (!value) throw new Error(`no address: ${text}`);
-  return value;
-}
-
-export function prefix(text: string): Prefix {
-  const value = parsePrefix(text);
-  if (!value) throw new Error(`no prefix: ${text}`);
-  return value;
-}
-
-export function mac(text: string): Mac {
-  const value = parseMac(text);
-  if (!value) throw new Error(`no MAC: ${text}`);
-  return value;
 }

@@ -4,7 +4,7 @@ import { Arena, IOVEC_LEN } from "../../pkg/sys/arena.ts";
 import { putSockaddr, SOCKADDR_LEN } from "../../pkg/sys/udp-socket.ts";
 import type { Bind, TxRun } from "../../pkg/underlay/bind.ts";
 import { pattern } from "../inner-packet.ts";
-import { addr } from "../memory-node.ts";
+import { addr } from "../literals.ts";
 
 /** How a suite gets what it tests. */
 export interface BindMaker {

@@ -3,9 +3,10 @@
 import { expect, test } from "vitest";
 import { seededRandom } from "../../pkg/base/backoff.ts";
 import { hex } from "../hex.ts";
+import { addr } from "../literals.ts";
 import { DatagramMaker } from "./mutate.ts";
 import { referenceDecap } from "./reference-decap.ts";
-import { addr, fuzzTable } from "./table.ts";
+import { fuzzTable } from "./table.ts";
 
 const VXLAN = "08000000 00000100";
 const MACS = "0e0000000401 0e0000000402";

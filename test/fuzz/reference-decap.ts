@@ -155,15 +155,41 @@ function withOuterEcn(inner: Inner, outer: number): Uint8Array | undefined {
 // A UDP checksum that holds only the pseudo-header's sum: the sender leaves the rest, and perhaps the cutting, to a NIC.
 function isUnfinishedUdp(inner: Inner): boolean {
   const view = new DataView(inner.bytes.slice().buffer);
-  const header = inner.family === 4 ? (view.getUint8(0) % 16) * 4 : 40;
-  const protocol = view.getUint8(inner.family === 4 ? 9 : 6);
-  const fragment = inner.family === 4 && (view.getUint16(6) & 0x3fff) !== 0;
+  const upper = inner.family === 4 ? upperLayerIpv4(view) : upperLayerIpv6(view);
+  if (upper === undefined || upper.protocol !== 17) return false;
+  const { header, protocol } = upper;
   const length = inner.bytes.length - header;
-  if (protocol !== 17 || fragment || length < 8) return false;
+  if (length < 8) return false;
   const addresses = inner.family === 4 ? inner.bytes.slice(12, 20) : inner.bytes.slice(8, 40);
   const pseudo = [...addresses, ...[24, 16, 8, 0].map((shift) => (length >>> shift) & 0xff), 0, 0, 0, protocol];
   const field = view.getUint16(header + 6);
   return field !== 0 && field === networkOrder(naiveSum(Uint8Array.from(pseudo), 0, pseudo.length));
+}
+
+interface UpperLayer {
+  readonly header: number;
+  readonly protocol: number;
+}
+
+// Undefined for a fragment, whose checksum says nothing about its own bytes.
+function upperLayerIpv4(view: DataView): UpperLayer | undefined {
+  if ((view.getUint16(6) & 0x3fff) !== 0) return undefined;
+  return { header: (view.getUint8(0) % 16) * 4, protocol: view.getUint8(9) };
+}
+
+// RFC 8200 section 4: hop-by-hop options, routing header, destination options in units of 8 bytes less one, the
+// authentication header (RFC 4302) in units of 4 less two. More than eight are nobody's.
+function upperLayerIpv6(view: DataView): UpperLayer | undefined {
+  let protocol = view.getUint8(6);
+  let header = 40;
+  for (let n = 0; [0, 43, 51, 60].includes(protocol); n++) {
+    if (n === 8 || header + 8 > view.byteLength) return undefined;
+    const units = view.getUint8(header + 1);
+    const next = view.getUint8(header);
+    header += protocol === 51 ? (units + 2) * 4 : (units + 1) * 8;
+    protocol = next;
+  }
+  return protocol === 44 || header >= view.byteLength ? undefined : { header, protocol };
 }
 
 function networkOrder(littleEndian: number): number {

@@ -1,7 +1,5 @@
-import { type Addr, parseAddr } from "../../pkg/addr/addr.ts";
-import { type Mac, parseMac } from "../../pkg/addr/mac.ts";
-import { type Prefix, parsePrefix } from "../../pkg/addr/prefix.ts";
 import type { Table, TableRow } from "../../pkg/dataplane/tun/forwarding-table.ts";
+import { addr, mac, prefix } from "../literals.ts";
 
 /** A node with both families, as flannel's dual stack has it, and peers .2 to .7 of either family. */
 export function fuzzTable(strict: boolean): Table {
@@ -32,21 +30,4 @@ export function fuzzTable(strict: boolean): Table {
     ownAddrs: [addr("172.30.77.1"), addr("fd77::1"), addr("192.168.9.9")],
     rows,
   };
-}
-
-export function addr(text: string): Addr {
-  return must(parseAddr(text), text);
-}
-
-function prefix(text: string): Prefix {
-  return must(parsePrefix(text), text);
-}
-
-function mac(text: string): Mac {
-  return must(parseMac(text), text);
-}
-
-function must<T>(value: T | undefined, text: string): T {
-  if (value === undefined) throw new Error(`${text} cannot be read`);
-  return value;
 }

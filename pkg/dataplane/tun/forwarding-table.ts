@@ -167,14 +167,14 @@ export class ForwardingTable {
   }
 
   /** HOT PATH */
-  countTx(slot: number, bytes: number): void {
-    this.#add(slot, TX_PACKETS, 1);
+  countTx(slot: number, packets: number, bytes: number): void {
+    this.#add(slot, TX_PACKETS, packets);
     this.#add(slot, TX_BYTES, bytes);
   }
 
   /** HOT PATH */
-  countRx(slot: number, bytes: number): void {
-    this.#add(slot, RX_PACKETS, 1);
+  countRx(slot: number, packets: number, bytes: number): void {
+    this.#add(slot, RX_PACKETS, packets);
     this.#add(slot, RX_BYTES, bytes);
   }
 

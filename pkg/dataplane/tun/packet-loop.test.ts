@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { hex } from "../../../test/hex.ts";
 import { pattern, tcpPacket, udpPacket } from "../../../test/inner-packet.ts";
-import { addr, MemoryNode, PORT, row, table } from "../../../test/memory-node.ts";
+import { addr } from "../../../test/literals.ts";
+import { MemoryNode, PORT, row, table } from "../../../test/memory-node.ts";
 import { ipTos } from "../../packet/ip.ts";
 import {
   VNET_GSO_NONE,

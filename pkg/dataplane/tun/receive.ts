@@ -25,6 +25,8 @@ import {
   ipSrcAt,
   ipTos,
   ipv4HeaderOk,
+  ipv6UpperLayer,
+  ipv6UpperProtocol,
   ipVersion,
   isFragment,
   putIpTos,
@@ -142,7 +144,7 @@ export class Receive {
     const verdict = this.#write(family, inner.mtu, ip, length);
     if (verdict !== ACCEPTED) return verdict;
     if (source !== ACCEPTED) this.#counters.add(source, 1);
-    table.countRx(sender, length);
+    table.countRx(sender, 1, length);
     this.#counters.add(COUNTER.rx_packets, 1);
     this.#counters.add(COUNTER.rx_bytes, length);
     return ACCEPTED;
@@ -200,9 +202,9 @@ export class Receive {
   // kernel then computes the same sum again. Returns false for a UDP super-packet: where it has to be cut is lost.
   #putVnet(header: number, family: Family, mtu: number, ip: number, length: number): boolean {
     const { bytes } = this.#arena;
-    const ihl = ipHeaderLength(bytes, ip);
-    const protocol = ipProtocol(bytes, ip);
-    const transport = ip + ihl;
+    const transport = family === 4 ? ip + ipHeaderLength(bytes, ip) : ipv6UpperLayer(bytes, ip, ip + length);
+    const protocol = family === 4 ? ipProtocol(bytes, ip) : ipv6UpperProtocol(bytes, ip, ip + length);
+    const ihl = transport - ip;
     const room = length - ihl;
     const tcp = protocol === IPPROTO_TCP ? tcpHeaderLength(bytes, transport, ip + length) : 0;
     if (tcp > 0 && !isFragment(bytes, ip)) {

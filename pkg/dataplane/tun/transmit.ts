@@ -144,9 +144,6 @@ export class Transmit {
     run.datagrams++;
     run.total += length;
     this.#runEnded = length < run.length;
-    this.#table.countTx(slot, length - HEADROOM);
-    this.#counters.add(COUNTER.tx_packets, 1);
-    this.#counters.add(COUNTER.tx_bytes, length - HEADROOM);
   }
 
   #fits(slot: number, length: number, tos: number): boolean {
@@ -164,26 +161,31 @@ export class Transmit {
   #flush(): void {
     const run = this.#run;
     if (run.datagrams === 0) return;
-    const lost = this.#bind.lost;
+    const lostBefore = this.#bind.lost;
     const done = this.#bind.send(run);
-    if (this.#bind.lost !== lost) this.#countLost(this.#bind.lost - lost);
-    if (done < run.datagrams) {
-      if (!this.blocked) this.#counters.add(COUNTER.tx_blocked, 1);
-      this.blocked = true;
-      run.iov += done * run.iovPerDatagram * IOVEC_LEN;
-      run.iovCount -= done * run.iovPerDatagram;
-      run.datagrams -= done;
-      run.total -= done * run.length;
+    const all = done === run.datagrams;
+    this.#count(done, all ? run.total : done * run.length, this.#bind.lost - lostBefore);
+    if (all) {
+      this.blocked = false;
+      run.datagrams = 0;
       return;
     }
-    this.blocked = false;
-    run.datagrams = 0;
+    if (!this.blocked) this.#counters.add(COUNTER.tx_blocked, 1);
+    this.blocked = true;
+    run.iov += done * run.iovPerDatagram * IOVEC_LEN;
+    run.iovCount -= done * run.iovPerDatagram;
+    run.datagrams -= done;
+    run.total -= done * run.length;
   }
 
-  // What was counted as carried when it joined the run was not, after all.
-  #countLost(datagrams: number): void {
-    this.#counters.add(COUNTER.tx_send_errors, datagrams);
-    this.#counters.add(COUNTER.tx_packets, -datagrams);
+  // Which datagrams of a run were lost is not known: all but the last have one length, which is taken for them.
+  #count(done: number, bytes: number, lost: number): void {
+    const packets = done - lost;
+    const carried = packets === 0 ? 0 : bytes - lost * this.#run.length - packets * HEADROOM;
+    this.#table.countTx(this.#runSlot, packets, carried);
+    this.#counters.add(COUNTER.tx_packets, packets);
+    this.#counters.add(COUNTER.tx_bytes, carried);
+    if (lost > 0) this.#counters.add(COUNTER.tx_send_errors, lost);
   }
 
   #resume(): boolean {

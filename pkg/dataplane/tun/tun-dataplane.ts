@@ -195,7 +195,7 @@ export class TunDataplane implements Dataplane {
   }
 
   async reconcile(want: Want): Promise<Outcome> {
-    if (!this.#running) throw new Error("the data plane is not open");
+    if (!this.#running) throw new Error(this.#closing ? "the data plane is closed" : "the data plane is not open");
     const attrs = this.#describe(want.underlay);
     const { rows, states } = peerRows(want, this.#families, this.#options.network, this.#slots);
     // The loop knows a peer before the kernel routes to it, and until the kernel has stopped: nothing falls between.
