@@ -128,6 +128,8 @@ describe("describeError", () => {
     expect(describeError(error)).toBe("cannot route 10.5.1.0/24: no such device");
     expect(describeError(new Error("a: b", { cause: new Error("b") }))).toBe("a: b");
     expect(describeError("text")).toBe("text");
+    const inner = new Error("no answer", { cause: new Error("code 4") });
+    expect(describeError(new Error("no answer", { cause: inner }))).toBe("no answer: code 4");
   });
 
   test("a ConfigError tells every problem", () => {

@@ -17,7 +17,9 @@ export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const cause = error.cause === undefined ? "" : describeError(error.cause);
   const own = error.message || error.name;
-  return cause === "" || own.includes(cause) ? own : `${own}: ${cause}`;
+  if (cause === "" || own.includes(cause)) return own;
+  // One that hands on its cause's message under another class says nothing new.
+  return cause.startsWith(own) ? cause : `${own}: ${cause}`;
 }
 
 /** The `code` of a Node or system error ("ENOENT"), undefined where there is none. */

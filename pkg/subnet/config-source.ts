@@ -1,5 +1,5 @@
 import { type Clock, sleep } from "../base/clock.ts";
-import { ConfigError, describeError } from "../base/errors.ts";
+import { ConfigError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Contact } from "./contact.ts";
 import { namesBackend, type NetworkConfig, parseNetworkConfig } from "./network-config.ts";
@@ -72,7 +72,8 @@ export class ConfigSource {
       if (error instanceof ConfigError) return `the network config at ${prefix}/config is wrong: ${error.message}`;
       if (!(error instanceof RegistryUnavailableError)) throw error;
       contact.lost("config", error);
-      return `etcd does not answer: ${describeError(error)}`;
+      // Its causes hold times and would make every try a new problem.
+      return `etcd does not answer: ${error.message}`;
     }
   }
 }

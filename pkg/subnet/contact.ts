@@ -39,7 +39,7 @@ export class Contact {
   back(loop: string): void {
     if (!this.#failing.delete(loop)) return;
     if (this.#failing.size === 0)
-      this.#log.info("contact with etcd is back", { afterMs: this.#clock.now() - this.#since });
+      this.#log.info("contact with etcd is back", { afterMs: Math.round(this.#clock.now() - this.#since) });
     this.#changed();
   }
 }

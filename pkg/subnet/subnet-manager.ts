@@ -1,10 +1,8 @@
 import { Backoff, type Random } from "../base/backoff.ts";
 import { type Clock, sleep } from "../base/clock.ts";
-import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { runAll } from "../base/run-all.ts";
 import { LeaseTable } from "../lease/lease-table.ts";
-import { encodeLeaseValue } from "../lease/lease-value.ts";
 import type { Lease, LeaseAttrs } from "../lease/lease.ts";
 import { Acquisition, type Wanted } from "./acquisition.ts";
 import { OutOfSubnetsError } from "./allocator.ts";
@@ -130,7 +128,7 @@ export class SubnetManager {
         } catch (error) {
           if (error instanceof RegistryUnavailableError) {
             this.#contact.lost("acquire", error);
-            this.#waitFor(`waiting for etcd to lease a subnet: ${describeError(error)}`);
+            this.#waitFor(`waiting for etcd to lease a subnet: ${error.message}`);
             wait = outages.next();
           } else if (error instanceof OutOfSubnetsError && ++dry < DRY_LOOKS) {
             log.debug("no subnet free, looking again", { err: error });
@@ -202,13 +200,7 @@ export class SubnetManager {
    * the lease is not held.
    */
   publish(attrs: LeaseAttrs): Promise<Lease> {
-    return this.#lock.run(async () => {
-      const named = this.#named(attrs);
-      if (this.own && encodeLeaseValue(this.own.attrs) !== encodeLeaseValue(named)) {
-        await this.#session.claim(identityOf(named));
-      }
-      return this.#hold.publish(named);
-    });
+    return this.#lock.run(() => this.#hold.publish(this.#named(attrs)));
   }
 
   /** Gives the subnet back, at once. A reservation stays one, without our attributes. Throws RegistryUnavailableError. */
