@@ -4,6 +4,8 @@ import { connect, createServer } from "node:net";
 /** One client's way to a server, with the faults of a network: see the methods. */
 export class TcpProxy implements AsyncDisposable {
   readonly port: number;
+  /** How often `resetAfter` has struck. */
+  resets = 0;
   readonly #server: Server;
   readonly #target: number;
   readonly #pairs = new Set<readonly [client: Socket, server: Socket]>();
@@ -49,7 +51,7 @@ export class TcpProxy implements AsyncDisposable {
     this.#silent = { up: false, down: true };
   }
 
-  /** Resets each connection after so many bytes from the server, once. */
+  /** Resets every connection, once, when so many more bytes have come from the server. */
   resetAfter(bytes: number): void {
     this.#left = bytes;
   }
@@ -80,6 +82,7 @@ export class TcpProxy implements AsyncDisposable {
       this.#left -= bytes.length;
       if (this.#left < 0) {
         this.#left = Infinity;
+        this.resets += 1;
         this.reset();
       } else if (!this.#silent.down) {
         client.write(bytes);
