@@ -43,6 +43,7 @@ export class Acquisition {
   readonly #options: AcquisitionOptions;
   readonly #wanted: Wanted;
   readonly #told = new Set<string>();
+  readonly #givenBack = new WeakSet<Claim>();
   #previous: PerFamily<Prefix>;
   #candidates = CANDIDATES;
   /** An etcd lease that was granted for us and has no key yet. */
@@ -66,7 +67,7 @@ export class Acquisition {
     const candidate = await this.#candidate(survey);
     if (candidate === "raced") return undefined;
     if (candidate) return this.#adopt(candidate);
-    const taken = survey.claims.map((claim) => claim.subnet);
+    const taken = survey.claims.filter((claim) => !this.#givenBack.has(claim)).map((claim) => claim.subnet);
     const chosen = chooseSubnet(this.#wanted.network, taken, this.#previous, random, this.#candidates);
     // Should somebody else be faster, many are choosing: then among more, so that a thousand nodes which start together
     // do not fight over a hundred subnets again and again.
@@ -99,6 +100,7 @@ export class Acquisition {
         log.info("giving back a lease of this node", { key: entry.key, reason });
         if (!(await registry.remove(entry.key, entry.modRevision))) return "raced";
         if (ours) await this.#revoke(entry.leaseId);
+        this.#givenBack.add(claim);
         this.#previous = { ...claim.subnet, ...this.#previous };
       }
     }

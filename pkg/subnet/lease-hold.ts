@@ -83,17 +83,24 @@ export class LeaseHold {
   }
 
   /**
-   * Writes what the lease should say, where it does not say so yet. Throws what the registry throws, and an Error when
-   * the lease is not ours any more.
+   * Writes what the lease should say, where it does not say so yet. Throws what the registry throws (the next renewal
+   * writes it then), a PublicIpInUseError, and an Error when the lease is not ours any more.
    */
   async publish(attrs: LeaseAttrs): Promise<Lease> {
-    const { own, registry } = this.#options;
+    const { own, registry, session } = this.#options;
     const held = own.held;
     if (!held) throw new Error("cannot publish attributes: this node holds no lease");
     this.#attrs = attrs;
     const { lease } = held;
     const value = encodeLeaseValue(attrs);
     if (own.keyState === "held" && encodeLeaseValue(lease.attrs) === value) return lease;
+    try {
+      await session.claim(identityOf(attrs));
+    } catch (error) {
+      // An address that another node has is not one to try again.
+      if (error instanceof PublicIpInUseError) this.#attrs = lease.attrs;
+      throw error;
+    }
     const entry = await registry.update(lease.key, value, lease.leaseId, lease.modRevision);
     if (entry) own.hold(heldOf(entry, { subnet: lease.subnet, attrs }, held.expires));
     // Somebody has written to our key: what it is now decides.
@@ -161,11 +168,12 @@ export class LeaseHold {
   }
 
   async #confirm(entry: Entry, lease: Lease, expires: number | undefined): Promise<void> {
-    const { own, registry, log } = this.#options;
+    const { own, registry, session, log } = this.#options;
     const attrs = this.#attrs ?? lease.attrs;
     const value = encodeLeaseValue(attrs);
     let written: Entry | undefined = entry;
     if (entry.value !== value) {
+      await session.claim(identityOf(attrs));
       written = await registry.update(entry.key, value, entry.leaseId, entry.modRevision);
       // Written to again since we read it: the next look decides.
       if (!written) return this.wake();
