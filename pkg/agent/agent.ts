@@ -1,7 +1,6 @@
 import type { LeaseStatus, Status, StatusSource } from "../api/status.ts";
 import type { Random } from "../base/backoff.ts";
 import { type Clock, sleep } from "../base/clock.ts";
-import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { Wakeup } from "../base/wakeup.ts";
 import type { SubnetManager } from "../subnet/subnet-manager.ts";
@@ -61,6 +60,7 @@ export class Agent implements StatusSource, HealthSource {
   #state: State;
   #etcd: { readonly error: Error | undefined; readonly since: number };
   #running = false;
+  #stopping = false;
 
   constructor(parts: AgentParts) {
     const { config, subnets, state, clock, random, log } = parts;
@@ -106,6 +106,8 @@ export class Agent implements StatusSource, HealthSource {
     this.#announce();
     const unsubscribe = [subnets.table.onChange(this.#reconcile.wake), subnets.onChange(this.#onChange)];
     const loops = [
+      // First, so that nothing that ends is told as a change of state.
+      (inner: AbortSignal) => this.#hush(inner),
       ...services.map((service) => (inner: AbortSignal) => service(this, inner)),
       (inner: AbortSignal) => this.#membership.join(inner),
       (inner: AbortSignal) => this.#reconcile.run(inner),
@@ -160,7 +162,7 @@ export class Agent implements StatusSource, HealthSource {
       etcd: {
         endpoints: config.etcd.endpoints,
         connected: error === undefined,
-        error: error ? describeError(error) : "",
+        error: error?.message ?? "",
         since,
       },
       peers: subnets.table.peers.map((lease) => peerStatus(lease, peers.get(lease.key), stats)),
@@ -193,6 +195,7 @@ export class Agent implements StatusSource, HealthSource {
   };
 
   readonly #announce = (): void => {
+    if (this.#stopping) return;
     const { plane, network } = this.#overlay;
     const { own } = this.#membership;
     const blocker = this.#membership.blocker() ?? this.#overlay.blocker(own);
@@ -213,6 +216,17 @@ export class Agent implements StatusSource, HealthSource {
       ...this.#parts.subnets.table.problems,
     ];
     return [...new Set(all.filter((problem) => problem !== undefined))];
+  }
+
+  #hush(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const hush = (): void => {
+        this.#stopping = true;
+        resolve();
+      };
+      if (signal.aborted) hush();
+      else signal.addEventListener("abort", hush, { once: true });
+    });
   }
 
   async #saveLoop(signal: AbortSignal): Promise<void> {

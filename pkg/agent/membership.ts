@@ -43,6 +43,8 @@ const ACQUIRE_RETRY_MS = { first: 1_000, most: 30_000 };
 export class Membership {
   readonly #parts: MembershipParts;
   #restored: { readonly lease: Lease; readonly expiresAt: number } | undefined;
+  /** Whether etcd was away when it was asked: then the last run's lease serves until etcd has decided. */
+  #etcdWasAway = false;
   #acquireProblem: string | undefined;
   #configProblem: string | undefined;
 
@@ -68,8 +70,8 @@ export class Membership {
     return [
       subnets.ownProblem,
       this.#acquireProblem,
-      subnets.problem,
-      registryState && `etcd cannot be reached: ${describeError(registryState)}`,
+      // Whatever waits for etcd says so itself.
+      subnets.problem ?? (registryState && `etcd cannot be reached: ${registryState.message}`),
       this.#configProblem,
     ].filter((problem) => problem !== undefined);
   }
@@ -101,9 +103,11 @@ export class Membership {
   async join(signal: AbortSignal): Promise<void> {
     const { subnets, overlay } = this.#parts;
     await this.#startFromLastRun(signal);
+    const unsubscribe = subnets.onChange(() => (this.#etcdWasAway ||= subnets.registryState !== undefined));
     const network = await subnets.networkConfig(signal);
     await overlay.use(network, signal);
     await this.#acquire(network, signal);
+    unsubscribe();
     this.#parts.changed();
     await runAll(signal, [
       (inner) => subnets.follow(inner),
@@ -145,7 +149,7 @@ export class Membership {
 
   // Without etcd a lease that cannot have run out is still ours.
   #trustsLastRun(): boolean {
-    if (!this.#restored || this.#parts.subnets.registryState === undefined) return false;
+    if (!this.#restored || !this.#etcdWasAway) return false;
     const { expiresAt } = this.#restored;
     return expiresAt === 0 || this.#parts.clock.wall() < expiresAt;
   }

@@ -118,6 +118,18 @@ export class SimNode {
     return this.#agent;
   }
 
+  /** Whether it says that pods may be attached. */
+  get ready(): boolean {
+    return this.agent.status().ready;
+  }
+
+  /** The key of its own lease, as it knows it. */
+  get key(): string {
+    const key = this.agent.status().lease?.key;
+    if (key === undefined) throw new Error("the node has no lease");
+    return key;
+  }
+
   get plane(): MemoryDataplane {
     const plane = this.planes.at(-1);
     if (!plane) throw new Error("no data plane was opened");

@@ -1,0 +1,197 @@
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { PREFIX, SimCluster, type SimNode } from "./sim-cluster.ts";
+
+// What an agent that was stopped brings with it, and how it stops.
+const MINUTE = 60_000;
+
+let cluster: SimCluster;
+beforeEach(() => {
+  cluster = new SimCluster();
+});
+afterEach(async () => {
+  expect(await cluster.end(), "timers that were leaked").toBe(0);
+});
+
+test("subnet, VTEP MAC and node id stay, and no key is written anew", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  const before = cluster.leases();
+  const revision = cluster.etcd.get(`${PREFIX}/${node.key}`)?.modRevision;
+  await node.stop();
+  rmSync(node.config.subnetFile);
+  await node.start();
+  expect(cluster.leases()).toEqual(before);
+  expect(cluster.etcd.get(`${PREFIX}/${node.key}`)?.modRevision).toBe(revision);
+  expect(node.ready).toBe(true);
+});
+
+test("a node that lost its state takes its old lease back by its address, once its old self is dead", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  const key = node.key;
+  await node.stop();
+  rmSync(join(node.config.stateDir, "state.json"));
+  await node.start();
+  await cluster.clock.advance(40_000);
+  expect(node.key).toBe(key);
+  expect(Object.keys(cluster.leases())).toEqual([key]);
+});
+
+test("with etcd down it carries packets from the last table, and catches up without a gap", async () => {
+  cluster.config();
+  const [a, b, c] = [cluster.node(1), cluster.node(2), cluster.node(3)];
+  await a.start();
+  await b.start();
+  await cluster.clock.advance(2_000);
+  await a.stop();
+  rmSync(a.config.subnetFile);
+  cluster.etcd.down = true;
+  await a.start();
+  await cluster.clock.advance(5_000);
+
+  expect(a.programmed).toEqual({ own: a.key, peers: [b.key] });
+  expect(a.agent.status()).toMatchObject({ ready: true, etcd: { connected: false } });
+  expect(a.agent.ready().reason).toContain("etcd");
+  expect(a.subnetEnv).toBeDefined();
+  expect(a.cni).toMatchObject({ state: "ready" });
+
+  const seen: string[][] = [];
+  const { plane } = a;
+  const reconcile = plane.reconcile.bind(plane);
+  plane.reconcile = (want) => {
+    seen.push(want.peers.map((peer) => peer.key));
+    return reconcile(want);
+  };
+  cluster.etcd.down = false;
+  await cluster.clock.advance(15_000);
+  await c.start();
+  await cluster.clock.advance(1_000);
+  expect(a.agent.status()).toMatchObject({ ready: true, etcd: { connected: true }, problems: [] });
+  expect(seen.filter((peers) => !peers.includes(b.key))).toEqual([]);
+  expect(new Set(seen.at(-1))).toEqual(new Set([b.key, c.key]));
+  expect(a.planes).toHaveLength(2);
+  expect(a.log.sentences("warn")).not.toContain("not ready, no new pods");
+});
+
+test("with etcd down and the lease run out it carries packets and hands out nothing new", async () => {
+  cluster.config();
+  const times = { leaseTtl: 120, renewMargin: 60 };
+  const [a, b] = [cluster.node(1, times), cluster.node(2)];
+  await a.start();
+  await b.start();
+  await cluster.clock.advance(2_000);
+  await a.stop();
+  cluster.etcd.down = true;
+  await cluster.clock.advance(3 * MINUTE);
+  await a.start();
+  await cluster.clock.advance(5_000);
+  expect(a.programmed?.peers).toEqual([b.key]);
+  expect(a.ready).toBe(false);
+  expect(a.cni).toMatchObject({ state: "not-ready" });
+  cluster.etcd.down = false;
+  await cluster.clock.advance(15_000);
+  expect(a.ready).toBe(true);
+});
+
+test("a network config that changed meanwhile is applied, though the state says otherwise", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  await cluster.clock.advance(2_000);
+  await node.stop();
+  cluster.config('{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan","VNI":7}}');
+  await node.start();
+  await cluster.clock.advance(1_000);
+  expect(node.ready).toBe(true);
+  expect(cluster.leases()[node.key]).toMatchObject({ BackendData: { VNI: 7 } });
+});
+
+test("a state file that makes no sense is told and replaced", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  await node.stop();
+  const path = join(node.config.stateDir, "state.json");
+  writeFileSync(path, '{"version":1,');
+  await node.start();
+  expect(node.log.sentences("warn")[0]).toBe("cannot read the state of the last run, starting as a new node");
+  expect(readFileSync(`${path}.corrupt`, "utf8")).toBe('{"version":1,');
+  await cluster.clock.advance(40_000);
+  expect(node.ready).toBe(true);
+});
+
+describe("stop", () => {
+  test("keeps the lease and subnet.env, gives up the session, and says that it stopped", async () => {
+    cluster.config();
+    const node = cluster.node(1);
+    await node.start();
+    const leases = cluster.leases();
+    const { result, ms } = await node.stop();
+    expect({ result, ms }).toEqual({ result: "stopped", ms: 0 });
+    expect(cluster.leases()).toEqual(leases);
+    expect(node.subnetEnv).toBeDefined();
+    expect(node.cni).toMatchObject({ state: "limited", message: expect.stringContaining("stopped") });
+    expect(node.plane.closed).toBe(true);
+    expect(cluster.etcd.range(`${PREFIX}/twill/`)).toEqual([]);
+  });
+
+  const never = (): Promise<never> => new Promise(() => undefined);
+  const cases: { name: string; before: (node: SimNode) => void; within: number }[] = [
+    { name: "waiting for etcd", before: () => (cluster.etcd.down = true), within: 0 },
+    { name: "waiting for the network config", before: () => cluster.etcd.delete(`${PREFIX}/config`), within: 0 },
+    {
+      name: "waiting for an underlay",
+      before: (node) => void node.host.apply([{ kind: "delete-link", dev: "eth0" }]),
+      within: 0,
+    },
+    {
+      name: "while the data plane is being opened and hangs",
+      before: (node) => (node.prepare = (plane) => (plane.open = never)),
+      within: 1_500,
+    },
+    {
+      name: "while a reconcile hangs",
+      before: (node) => (node.prepare = (plane) => (plane.reconcile = never)),
+      within: 1_500,
+    },
+    {
+      name: "while the data plane does not close",
+      before: (node) => (node.prepare = (plane) => (plane.close = never)),
+      within: 1_500,
+    },
+  ];
+  for (const { name, before, within } of cases) {
+    test(`${name}: ends in time`, async () => {
+      cluster.config();
+      const node = cluster.node(1);
+      before(node);
+      await node.start();
+      await cluster.clock.advance(10_000);
+      const { result, ms } = await node.stop();
+      expect(result).toBe("stopped");
+      expect(ms).toBeLessThanOrEqual(within);
+      expect(node.log.sentences("warn")).not.toContain("not ready, no new pods");
+      // The state directory is free again.
+      node.prepare = () => undefined;
+      await node.start();
+      await node.stop();
+      expect(node.result).toBe("stopped");
+    });
+  }
+
+  test("with etcd black-holed: ends in time", async () => {
+    cluster.config();
+    const node = cluster.node(1);
+    await node.start();
+    node.registry.revoke = never;
+    node.registry.get = never;
+    await cluster.clock.advance(MINUTE);
+    const { result, ms } = await node.stop();
+    expect(result).toBe("stopped");
+    expect(ms).toBeLessThanOrEqual(1_500);
+  });
+});

@@ -1,0 +1,253 @@
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { formatAddr } from "../../pkg/addr/addr.ts";
+import { PREFIX, SimCluster } from "./sim-cluster.ts";
+
+// An agent that runs, and what may befall it.
+const MINUTE = 60_000;
+
+let cluster: SimCluster;
+beforeEach(() => {
+  cluster = new SimCluster();
+});
+afterEach(async () => {
+  expect(await cluster.end(), "timers that were leaked").toBe(0);
+});
+
+/** Lets real time pass until `condition` holds: only where inotify has to bring the news. */
+async function eventually(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 400 && !condition(); i++) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await cluster.clock.advance(0);
+  }
+  expect(condition()).toBe(true);
+}
+
+test("those that join, change and leave are programmed", async () => {
+  cluster.config();
+  const [a, b] = [cluster.node(1), cluster.node(2)];
+  await a.start();
+  await b.start();
+  expect(a.programmed?.peers).toEqual([b.key]);
+
+  b.setAddress("192.0.2.77/24");
+  b.route("0.0.0.0/0", "192.0.2.254");
+  const key = b.key;
+  await cluster.clock.advance(2 * MINUTE);
+  expect(b.key).toBe(key);
+  expect(cluster.leases()[key]).toMatchObject({ PublicIP: "192.0.2.77" });
+  const [peer] = a.plane.programmed?.peers ?? [];
+  expect(peer?.attrs.publicIp[4] && formatAddr(peer.attrs.publicIp[4])).toBe("192.0.2.77");
+
+  await b.stop();
+  const stored = cluster.etcd.get(`${PREFIX}/${key}`);
+  cluster.etcd.revoke(stored?.leaseId ?? "");
+  await cluster.clock.advance(1_000);
+  expect(a.programmed?.peers).toEqual([]);
+});
+
+test("one that fails is told once, tried again, and holds up nobody", async () => {
+  cluster.config();
+  const [a, b, c] = [cluster.node(1), cluster.node(2), cluster.node(3)];
+  await a.start();
+  await b.start();
+  a.plane.failing.set(b.key, "no route to host");
+  await c.start();
+  await cluster.clock.advance(MINUTE);
+
+  const states = Object.fromEntries(a.agent.status().peers.map((peer) => [peer.lease.key, peer]));
+  expect(states[b.key]).toMatchObject({ state: "failed", reason: "no route to host" });
+  expect(states[c.key]).toMatchObject({ state: "in-sync", reason: "" });
+  expect(a.ready).toBe(true);
+  expect(a.log.sentences("warn")).toEqual([
+    "peer cannot be reached through the overlay, will retry",
+    "out of sync, will retry",
+  ]);
+
+  a.plane.failing.clear();
+  await cluster.clock.advance(MINUTE);
+  expect(a.log.sentences("info").slice(-2)).toEqual(["peer in sync again", "in sync again"]);
+  const rounds = a.plane.reconciles;
+  await cluster.clock.advance(50_000);
+  expect(a.plane.reconciles - rounds).toBeLessThan(3);
+});
+
+test("a lease of another wire format is no peer of the data plane", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  cluster.etcd.put(
+    `${PREFIX}/subnets/10.5.200.0-24`,
+    '{"PublicIP":"192.0.2.9","PublicIPv6":null,"BackendType":"host-gw"}',
+  );
+  await cluster.clock.advance(1_000);
+  expect(node.programmed?.peers).toEqual([]);
+  expect(node.agent.leases()).toHaveLength(2);
+});
+
+test("etcd gone: the data plane goes on, the agent says so, and catches up", async () => {
+  cluster.config();
+  const [a, b, c] = [cluster.node(1), cluster.node(2), cluster.node(3)];
+  await a.start();
+  await b.start();
+  a.registry.cutOff = true;
+  await cluster.clock.advance(10 * MINUTE);
+  expect(a.agent.status()).toMatchObject({ ready: true, etcd: { connected: false } });
+  expect(a.agent.status().problems.join()).toContain("etcd");
+  expect(a.programmed?.peers).toEqual([b.key]);
+  expect(a.log.sentences("warn")).toHaveLength(1);
+  await c.start();
+  expect(a.programmed?.peers).toEqual([b.key]);
+  a.registry.cutOff = false;
+  await cluster.clock.advance(10_000);
+  expect(a.agent.status()).toMatchObject({ ready: true, etcd: { connected: true }, problems: [] });
+  expect(new Set(a.programmed?.peers)).toEqual(new Set([b.key, c.key]));
+});
+
+test("a lost lease is taken back, the same subnet", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  const key = node.key;
+  cluster.etcd.delete(`${PREFIX}/${key}`);
+  await cluster.clock.advance(10_000);
+  expect(Object.keys(cluster.leases())).toEqual([key]);
+  expect(node.ready).toBe(true);
+});
+
+test("a subnet that somebody else holds now is a conflict: pods stay, none are added, and it heals", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  const key = node.key;
+  const { programmed } = node;
+  cluster.etcd.put(`${PREFIX}/${key}`, '{"PublicIP":"192.0.2.99","PublicIPv6":null,"BackendType":"vxlan"}');
+  await cluster.clock.advance(10_000);
+  expect(node.agent.status()).toMatchObject({ ready: false, lease: { key } });
+  expect(node.cni).toMatchObject({ state: "conflict", message: expect.stringContaining("192.0.2.99") });
+  expect(node.agent.ready().reason).toContain("192.0.2.99");
+  expect(node.programmed).toEqual(programmed);
+  expect(node.subnetEnv).toBeDefined();
+
+  cluster.etcd.delete(`${PREFIX}/${key}`);
+  await cluster.clock.advance(5 * MINUTE);
+  expect(node.ready).toBe(true);
+  expect(node.cni).toMatchObject({ state: "ready" });
+  expect(cluster.leases()[key]).toMatchObject({ PublicIP: "192.0.2.1" });
+});
+
+test("two live nodes with one public address: the second is refused until the first has gone", async () => {
+  cluster.config();
+  const [a, b] = [cluster.node(1), cluster.node(2)];
+  b.setAddress("192.0.2.1/24");
+  b.route("0.0.0.0/0", "192.0.2.254");
+  await a.start();
+  await b.start();
+  await cluster.clock.advance(5 * MINUTE);
+  expect(a.ready).toBe(true);
+  expect(b.cni).toMatchObject({ state: "conflict", message: expect.stringMatching(/node1.*node2/) });
+  expect(b.subnetEnv).toBeUndefined();
+  expect(b.log.sentences("error")).toEqual(["no lease, will retry"]);
+  await a.stop();
+  await cluster.clock.advance(MINUTE);
+  expect(b.ready).toBe(true);
+});
+
+test("out of subnets is told, and ends when one is free", async () => {
+  cluster.config('{"Network":"10.5.0.0/16","SubnetMin":"10.5.1.0","SubnetMax":"10.5.1.0","Backend":{"Type":"vxlan"}}');
+  cluster.etcd.put(`${PREFIX}/subnets/10.5.1.0-24`, '{"PublicIP":"192.0.2.9","PublicIPv6":null,"BackendType":"vxlan"}');
+  const node = cluster.node(1);
+  await node.start();
+  await cluster.clock.advance(MINUTE);
+  expect(node.ready).toBe(false);
+  expect(node.log.sentences("error")).toEqual(["no lease, will retry"]);
+  cluster.etcd.delete(`${PREFIX}/subnets/10.5.1.0-24`);
+  await cluster.clock.advance(MINUTE);
+  expect(node.ready).toBe(true);
+});
+
+test("a subnet.env that is deleted or changed is written again at once", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  const { subnetFile } = node.config;
+  const text = readFileSync(subnetFile, "utf8");
+  rmSync(subnetFile);
+  await eventually(() => existsSync(subnetFile));
+  writeFileSync(subnetFile, "FLANNEL_MTU=9000\n");
+  await eventually(() => readFileSync(subnetFile, "utf8") === text);
+  expect(new Set(node.log.sentences("warn"))).toEqual(
+    new Set(["somebody changed or removed subnet.env, written again"]),
+  );
+});
+
+test("a run directory that is wiped is filled again at the next resync", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  rmSync(node.config.runDir, { recursive: true });
+  await cluster.clock.advance(61_000);
+  expect(node.subnetEnv).toBeDefined();
+  expect(node.cni).toMatchObject({ state: "ready" });
+});
+
+test("another network config at run time is told once and changes nothing", async () => {
+  cluster.config();
+  const [a, b] = [cluster.node(1), cluster.node(2)];
+  await a.start();
+  await b.start();
+  cluster.config('{"Network":"10.9.0.0/16","Backend":{"Type":"vxlan"}}');
+  await cluster.clock.advance(10 * MINUTE);
+  expect(a.log.sentences("warn")).toEqual(["the network config has changed, restart to apply it"]);
+  expect(a.agent.status().problems.join()).toContain("restart twilld");
+  expect(a.programmed?.peers).toEqual([b.key]);
+  expect(a.ready).toBe(true);
+  cluster.config();
+  await cluster.clock.advance(2 * MINUTE);
+  expect(a.agent.status().problems).toEqual([]);
+});
+
+test("a data plane out of sync takes no new pods, is retried, and told once", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  node.plane.failure = new Error("the link is gone");
+  await cluster.clock.advance(5 * MINUTE);
+  expect(node.cni).toMatchObject({ state: "limited", message: expect.stringContaining("the link is gone") });
+  expect(node.log.sentences("warn")).toEqual(["not ready, no new pods", "out of sync, will retry"]);
+  node.plane.failure = undefined;
+  await cluster.clock.advance(MINUTE);
+  expect(node.cni).toMatchObject({ state: "ready" });
+  expect(node.log.sentences("info").slice(-2)).toEqual(["ready", "in sync again"]);
+});
+
+test("traffic rules that cannot be set are a problem, not a reason to stop", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  node.host.failNext("setNftTable", "Operation not permitted", 1_000);
+  await node.start();
+  expect(node.ready).toBe(true);
+  expect(node.agent.status().problems.join()).toContain("masquerade");
+  expect(node.log.sentences("warn")).toEqual(["out of sync, will retry"]);
+});
+
+test("a data plane that dies ends the agent with what it died of", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  node.plane.die(new Error("the packet loop died"));
+  await cluster.clock.advance(2_000);
+  expect(node.result).toMatchObject({ message: "the packet loop died" });
+  expect(node.cni).toMatchObject({ state: "limited" });
+  expect(Object.keys(cluster.leases())).toHaveLength(1);
+});
+
+test("a changed underlay MTU reaches subnet.env", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  await node.host.apply([{ kind: "link", dev: "eth0", mtu: 9000 }]);
+  await cluster.clock.advance(2 * MINUTE);
+  expect(node.subnetEnv?.mtu).toBe(8950);
+  expect(node.agent.status().underlay).toMatchObject({ interface: "eth0", mtu: 9000 });
+});
