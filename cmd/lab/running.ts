@@ -29,10 +29,8 @@ export function exec(name: string | undefined, place: string, argv: readonly str
   const netns = findPlace(state, place);
   const node = state.nodes.find((node) => node.name === place);
   const command = argv.length > 0 ? argv : [process.env["SHELL"] ?? "sh"];
-  const environment = labEnvironment({
-    TWILL_LAB_PLACE: place,
-    ...(node ? { TWILLD_RUN_DIR: join(node.directory, "run"), TWILLD_STATE_DIR: join(node.directory, "state") } : {}),
-  });
+  // twillctl finds the agent of the node by this.
+  const environment = labEnvironment(node ? { TWILL_SOCKET: join(node.directory, "run/twilld.sock") } : {});
   environment["PATH"] = `${BIN}:${environment["PATH"] ?? ""}`;
   // Entering a mount namespace moves to its root directory.
   return runOnTerminal(netns.commandLine(["env", "-C", process.cwd(), "--", ...command]), environment);

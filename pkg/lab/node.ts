@@ -168,7 +168,7 @@ export class Node implements UnderlayHost, PodHost {
 
   /** Runs twillctl against its twilld; throws a CommandError unless its status is 0. */
   ctl(args: readonly string[], options?: CommandOptions): Promise<Output> {
-    return this.netns.run([TWILLCTL, `--run-dir=${this.runDir}`, ...args], options);
+    return this.netns.run([TWILLCTL, `--socket=${this.socket}`, ...args], options);
   }
 
   /** GET from its health server. Throws where nothing answers. */
@@ -187,6 +187,6 @@ export class Node implements UnderlayHost, PodHost {
 
   #complaint(what: string): string {
     const tail = this.#twilld?.tail() ?? [];
-    return [`twilld on ${this.name} ${what}; the end of ${this.log}:`, ...tail.map((line) => `  ${line}`)].join("\n");
+    return [`twilld on ${this.name} ${what}; the end of its log:`, ...tail.map((line) => `  ${line}`)].join("\n");
   }
 }

@@ -161,7 +161,9 @@ test.skipIf(notRoot)(rootTitle("a start that fails tells why and leaves nothing 
   await buildPrograms();
   const before = await machine();
   const failing = Lab.create({ name: "failing", nodes: 2, args: ["--no-such-flag"] });
-  await expect(failing).rejects.toThrow(/^twilld on node[12] ended with status \d+; the end of .*no-such-flag/s);
+  await expect(failing).rejects.toThrow(
+    /^twilld on node[12] ended with status \d+; the end of its log:\n.*no-such-flag/s,
+  );
   expect(await machine()).toEqual(before);
   expect(readState("failing")).toBeUndefined();
 });
