@@ -60,7 +60,6 @@ export class Agent implements StatusSource, HealthSource {
   #state: State;
   #etcd: { readonly error: Error | undefined; readonly since: number };
   #running = false;
-  #stopping = false;
 
   constructor(parts: AgentParts) {
     const { config, subnets, state, clock, random, log } = parts;
@@ -106,8 +105,6 @@ export class Agent implements StatusSource, HealthSource {
     this.#announce();
     const unsubscribe = [subnets.table.onChange(this.#reconcile.wake), subnets.onChange(this.#onChange)];
     const loops = [
-      // First, so that nothing that ends is told as a change of state.
-      (inner: AbortSignal) => this.#hush(inner),
       ...services.map((service) => (inner: AbortSignal) => service(this, inner)),
       (inner: AbortSignal) => this.#membership.join(inner),
       (inner: AbortSignal) => this.#reconcile.run(inner),
@@ -195,7 +192,6 @@ export class Agent implements StatusSource, HealthSource {
   };
 
   readonly #announce = (): void => {
-    if (this.#stopping) return;
     const { plane, network } = this.#overlay;
     const { own } = this.#membership;
     const blocker = this.#membership.blocker() ?? this.#overlay.blocker(own);
@@ -216,17 +212,6 @@ export class Agent implements StatusSource, HealthSource {
       ...this.#parts.subnets.table.problems,
     ];
     return [...new Set(all.filter((problem) => problem !== undefined))];
-  }
-
-  #hush(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const hush = (): void => {
-        this.#stopping = true;
-        resolve();
-      };
-      if (signal.aborted) hush();
-      else signal.addEventListener("abort", hush, { once: true });
-    });
   }
 
   async #saveLoop(signal: AbortSignal): Promise<void> {

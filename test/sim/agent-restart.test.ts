@@ -139,6 +139,20 @@ describe("stop", () => {
     expect(cluster.etcd.range(`${PREFIX}/twill/`)).toEqual([]);
   });
 
+  test("is no change of readiness: nothing is told of what ends", async () => {
+    cluster.config();
+    const node = cluster.node(1);
+    await node.start();
+    await cluster.clock.advance(2_000);
+    await node.stop();
+    cluster.etcd.down = true;
+    await node.start();
+    await cluster.clock.advance(MINUTE);
+    expect(node.ready).toBe(true);
+    await node.stop();
+    expect(node.log.sentences("warn")).not.toContain("not ready, no new pods");
+  });
+
   const never = (): Promise<never> => new Promise(() => undefined);
   const cases: { name: string; before: (node: SimNode) => void; within: number }[] = [
     { name: "waiting for etcd", before: () => (cluster.etcd.down = true), within: 0 },
@@ -174,7 +188,6 @@ describe("stop", () => {
       const { result, ms } = await node.stop();
       expect(result).toBe("stopped");
       expect(ms).toBeLessThanOrEqual(within);
-      expect(node.log.sentences("warn")).not.toContain("not ready, no new pods");
       // The state directory is free again.
       node.prepare = () => undefined;
       await node.start();
