@@ -14,6 +14,7 @@ import { type Held, heldOf } from "./own-lease.ts";
 import { type Entry, type Registry, RegistryUnavailableError } from "./registry.ts";
 import type { Session } from "./session.ts";
 import { type Claim, identityOf, Survey } from "./survey.ts";
+import { writeUnder } from "./write-under.ts";
 
 export interface Wanted {
   readonly network: NetworkConfig;
@@ -155,7 +156,9 @@ export class Acquisition {
     }
     let written: Entry | undefined = entry;
     if (entry.value !== value || entry.leaseId !== leaseId) {
-      written = await registry.update(entry.key, value, leaseId, entry.modRevision);
+      written = await writeUnder(registry, leaseId, () =>
+        registry.update(entry.key, value, leaseId, entry.modRevision),
+      );
       if (!written) return undefined;
     }
     if (leaseId === this.#spare) this.#spare = undefined;
@@ -172,7 +175,7 @@ export class Acquisition {
     const key = formatLeaseKey(subnet);
     const asked = clock.now();
     const leaseId = await this.#grant();
-    const entry = await registry.create(key, encodeLeaseValue(attrs), leaseId);
+    const entry = await writeUnder(registry, leaseId, () => registry.create(key, encodeLeaseValue(attrs), leaseId));
     if (!entry) return undefined;
     // The transaction excludes a second lease of the same key only. A key of another form may have come to overlap ours
     // since we looked: of the two, the later one sees the earlier one here and yields.

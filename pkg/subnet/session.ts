@@ -2,6 +2,7 @@ import { type Addr, formatAddr, sameAddr } from "../addr/addr.ts";
 import { parseJsonObject } from "../lease/json-object.ts";
 import { Lock } from "./lock.ts";
 import { type Entry, type Registry, RegistryUnavailableError } from "./registry.ts";
+import { writeUnder } from "./write-under.ts";
 
 /** How a node is told from others: the id is made once and kept, the name is for people. */
 export interface Node {
@@ -84,9 +85,11 @@ export class Session {
       // A key without a lease proves nobody alive: somebody put it there by hand, and it would stay for ever.
       if (entry && !ours && entry.leaseId !== "0") throw this.#inUse(publicIp, entry);
       const leaseId = await this.#registry.grant(SESSION_TTL);
-      const written = entry
-        ? await this.#registry.update(key, value, leaseId, entry.modRevision)
-        : await this.#registry.create(key, value, leaseId);
+      const written = await writeUnder(this.#registry, leaseId, () =>
+        entry
+          ? this.#registry.update(key, value, leaseId, entry.modRevision)
+          : this.#registry.create(key, value, leaseId),
+      );
       if (written) return leaseId;
       await this.#registry.revoke(leaseId);
     }

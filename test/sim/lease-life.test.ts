@@ -510,6 +510,22 @@ describe("answers that were lost", () => {
     expect(cluster.etcd.leases().length).toBe(2);
   });
 
+  test("an etcd lease that goes away between grant and write is granted anew, for the session and the lease", async () => {
+    const cluster = new LeaseCluster();
+    const node = cluster.node("a");
+    const create = node.registry.create.bind(node.registry);
+    const spoilt = new Set<string>();
+    node.registry.create = (key, value, leaseId) => {
+      const folder = key.split("/")[0] ?? "";
+      if (!spoilt.has(folder)) cluster.etcd.revoke(leaseId);
+      spoilt.add(folder);
+      return create(key, value, leaseId);
+    };
+    await settled(cluster, node);
+    expect([...spoilt]).toEqual(["twill", "subnets"]);
+    expect([node.failure, node.manager.ownState]).toEqual([undefined, "held"]);
+  });
+
   test("a release that was not answered can be repeated", async () => {
     const cluster = new LeaseCluster();
     const node = await settled(cluster, cluster.node("a"));
