@@ -97,13 +97,27 @@ function stopSignal(): AbortSignal {
   return controller.signal;
 }
 
-try {
-  const args = process.argv.slice(2);
-  process.exitCode = await run(parseArguments(args), args);
-} catch (error) {
-  if (error instanceof ConfigError) for (const problem of error.problems) process.stderr.write(`lab: ${problem}\n`);
-  else process.stderr.write(`lab: ${describeError(error)}\n`);
-  process.exitCode = error instanceof ConfigError ? EXIT_USAGE : EXIT_FAILED;
+function complain(error: unknown): void {
+  const problems = error instanceof ConfigError ? error.problems : [describeError(error)];
+  for (const problem of problems) process.stderr.write(`lab: ${problem}\n`);
 }
+
+async function main(args: readonly string[]): Promise<number> {
+  let command: Command;
+  try {
+    command = parseArguments(args);
+  } catch (error) {
+    complain(error);
+    return EXIT_USAGE;
+  }
+  try {
+    return await run(command, args);
+  } catch (error) {
+    complain(error);
+    return EXIT_FAILED;
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));
 // A process in the background keeps the channel to the one that started it; nothing else should hold us.
 process.disconnect?.();

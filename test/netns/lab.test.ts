@@ -1,8 +1,7 @@
 // The lab itself: what it starts, what others can do with it, and that nothing of it is left behind.
-import { execFile, spawn } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sleep, systemClock } from "../../pkg/base/clock.ts";
 import { readState } from "../../pkg/lab/directory.ts";
@@ -10,18 +9,9 @@ import { Lab } from "../../pkg/lab/lab.ts";
 import { lostPackets, pingMatrix } from "../../pkg/lab/ping.ts";
 import { processesIn } from "../../pkg/lab/proc.ts";
 import { tcpThroughput } from "../../pkg/lab/throughput.ts";
-import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { buildPrograms, machine, notRoot, rootTitle } from "./netns.ts";
 
-const run = promisify(execFile);
 const LAB_LIBRARY = join(import.meta.dirname, "../../pkg/lab/lab.ts");
-
-/** What the machine itself shows of networks: a lab must not change it. */
-async function machine(): Promise<unknown> {
-  const { stdout: links } = await run("ip", ["-o", "link"]);
-  const { stdout: rules } = await run("nft", ["list", "ruleset"]);
-  const netns = existsSync("/run/netns") ? readdirSync("/run/netns") : [];
-  return { links: links.split("\n").map((line) => line.split(":")[1]), rules, netns };
-}
 
 async function until(condition: () => boolean, what: string): Promise<void> {
   const deadline = systemClock.now() + 5000;

@@ -1,9 +1,11 @@
 // What every test that makes network namespaces begins with.
 import { execFile } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
-const TOP = join(import.meta.dirname, "../..");
+const run = promisify(execFile);
+export const TOP = join(import.meta.dirname, "../..");
 
 /** Whether these tests must be skipped, for `skipIf`. */
 export const notRoot = process.geteuid?.() !== 0;
@@ -17,6 +19,22 @@ let built: Promise<unknown> | undefined;
 
 /** Builds the programs in dist from the sources as they are, once for each test file. */
 export async function buildPrograms(): Promise<void> {
-  built ??= promisify(execFile)("npm", ["run", "build"], { cwd: TOP });
+  built ??= run("npm", ["run", "build"], { cwd: TOP });
   await built;
+}
+
+/**
+ * What the machine's own network shows of a lab: nothing, so it is the same before, during and after one. Names that
+ * other tests use at the same time are left out.
+ */
+export async function machine(): Promise<{ links: string[]; netns: string[]; rules: string }> {
+  const { stdout: links } = await run("ip", ["-json", "link"]);
+  const { stdout: rules } = await run("nft", ["list", "ruleset"]);
+  const netns = existsSync("/run/netns") ? readdirSync("/run/netns") : [];
+  const ofLab = /^(br0|cni0|twill|flannel|(node|plain|pod)\d)/;
+  return {
+    links: (JSON.parse(links) as { ifname: string }[]).map((link) => link.ifname).filter((name) => ofLab.test(name)),
+    netns: netns.filter((name) => ofLab.test(name)),
+    rules,
+  };
 }
