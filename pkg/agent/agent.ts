@@ -108,7 +108,7 @@ export class Agent implements StatusSource, HealthSource {
       ...services.map((service) => (inner: AbortSignal) => service(this, inner)),
       (inner: AbortSignal) => this.#membership.join(inner),
       (inner: AbortSignal) => this.#reconcile.run(inner),
-      (inner: AbortSignal) => watchFile(config.subnetFile, this.#announce, { signal: inner, log }),
+      (inner: AbortSignal) => watchFile(config.subnetFile, this.#announce, { signal: inner, clock, log }),
       (inner: AbortSignal) => this.#saveLoop(inner),
       (inner: AbortSignal) => this.#overlay.watch(inner),
     ];

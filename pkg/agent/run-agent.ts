@@ -7,9 +7,9 @@ import { SubnetManager } from "../subnet/subnet-manager.ts";
 import { Traffic } from "../traffic/traffic.ts";
 import { Agent, type Service } from "./agent.ts";
 import type { AgentConfig } from "./config.ts";
+import { lockDir } from "./lock-dir.ts";
 import type { OverlayParts } from "./overlay.ts";
 import { StateFile } from "./state.ts";
-import { lockStateDir } from "./state-lock.ts";
 import { readUnderlay } from "./underlay-rows.ts";
 
 /** What an agent needs of the world around it. */
@@ -29,12 +29,14 @@ export interface World {
 
 /**
  * Runs the agent that `config` describes until the signal aborts (Agent.run). Throws an Error that names the other
- * process when the state directory is in use.
+ * process when the state or run directory is in use.
  */
 export async function runAgent(world: World, signal: AbortSignal): Promise<void> {
   const { config, registry, host, clock, random, log } = world;
-  const unlock = lockStateDir(config.stateDir, world.pid);
+  const unlockState = lockDir(config.stateDir, "--state-dir", world.pid);
+  let unlockRun: (() => void) | undefined;
   try {
+    unlockRun = lockDir(config.runDir, "--run-dir", world.pid);
     const stateFile = new StateFile(config.stateDir, { log, random });
     const state = stateFile.load();
     const subnets = new SubnetManager({
@@ -63,6 +65,7 @@ export async function runAgent(world: World, signal: AbortSignal): Promise<void>
     });
     await agent.run(signal);
   } finally {
-    unlock();
+    unlockRun?.();
+    unlockState();
   }
 }

@@ -2,6 +2,7 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { FakeClock } from "../base/fake-clock.ts";
 import { MemoryLogger } from "../base/logger.ts";
 import { watchFile } from "./watch-file.ts";
 
@@ -16,7 +17,8 @@ test("a file that is deleted, written or replaced is noticed, its neighbours are
   const stop = new AbortController();
   const changed = vi.fn<() => void>();
   const log = new MemoryLogger();
-  const ended = watchFile(path, changed, { signal: stop.signal, log });
+  const clock = new FakeClock();
+  const ended = watchFile(path, changed, { signal: stop.signal, clock, log });
 
   writeFileSync(join(dir, "deep", "other"), "x");
   writeFileSync(join(dir, "deep", "new"), "x");
@@ -28,12 +30,16 @@ test("a file that is deleted, written or replaced is noticed, its neighbours are
     () => renameSync(join(dir, "deep", "new"), path),
     () => rmSync(path),
   ]) {
-    changed.mockClear();
     change();
-    await vi.waitFor(() => expect(changed).toHaveBeenCalled());
+    await vi.waitFor(async () => {
+      await clock.advance(1_000);
+      expect(changed).toHaveBeenCalled();
+    });
+    changed.mockClear();
   }
   stop.abort();
   await ended;
+  expect(clock.pending).toBe(0);
   expect(log.lines).toEqual([]);
 });
 
@@ -41,6 +47,24 @@ test("a directory that cannot be watched is one warning", async () => {
   writeFileSync(join(dir, "file"), "");
   const log = new MemoryLogger();
   const path = join(dir, "file", "subnet.env");
-  await watchFile(path, () => undefined, { signal: new AbortController().signal, log });
+  await watchFile(path, () => undefined, { signal: new AbortController().signal, clock: new FakeClock(), log });
   expect(log.lines).toMatchObject([{ level: "warn", fields: { path } }]);
+});
+
+test("many changes in a second are told at once and then once more", async () => {
+  const path = join(dir, "subnet.env");
+  const stop = new AbortController();
+  const clock = new FakeClock();
+  const changed = vi.fn<() => void>();
+  const ended = watchFile(path, changed, { signal: stop.signal, clock, log: new MemoryLogger() });
+  for (let i = 0; i < 20; i++) {
+    writeFileSync(path, String(i));
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await vi.waitFor(() => expect(changed).toHaveBeenCalled());
+  expect(changed).toHaveBeenCalledTimes(1);
+  await clock.advance(10_000);
+  expect(changed).toHaveBeenCalledTimes(2);
+  stop.abort();
+  await ended;
 });

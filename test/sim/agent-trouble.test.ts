@@ -18,7 +18,7 @@ afterEach(async () => {
 async function eventually(condition: () => boolean): Promise<void> {
   for (let i = 0; i < 400 && !condition(); i++) {
     await new Promise((resolve) => setTimeout(resolve, 5));
-    await cluster.clock.advance(0);
+    await cluster.clock.advance(100);
   }
   expect(condition()).toBe(true);
 }
