@@ -66,7 +66,7 @@ install_packages() {
     step "installing $packages" apt_install $packages
   fi
   case " $packages " in *" etcd-server "*)
-    if has systemctl && systemctl is-active --quiet etcd; then
+    if has systemctl && systemctl is-active --quiet etcd 2>/dev/null; then
       say "the package etcd-server has started an etcd of its own, which the lab does not use: systemctl disable --now etcd"
     fi
   esac

@@ -64,5 +64,7 @@ export class UnderlayNetns extends Netns {
 function enter(entry: Entry, netns: string): string[] {
   const proc = `/proc/${entry.holderPid}/ns`;
   const user = entry.userNamespace ? [`--user=${proc}/user`, "--preserve-credentials"] : [];
-  return ["nsenter", ...user, `--mount=${proc}/mnt`, `--net=${netns}`, "--"];
+  // A mount namespace is entered at its own root, which is not ours where we were started in a chroot.
+  const root = `/proc/${entry.holderPid}/root`;
+  return ["nsenter", ...user, `--mount=${proc}/mnt`, `--net=${netns}`, `--root=${root}`, `--wd=${root}`, "--"];
 }
