@@ -152,6 +152,7 @@ const bad: readonly { argv: readonly string[]; env?: Environment; says: readonly
     argv: ["--resync=soon"],
     says: ['--resync is "soon": give a time as "24h", "90s" or a number of seconds'],
   },
+  { argv: ["--state-dir=/proc/x"], says: ['--state-dir is "/proc/x": give a path where files can be made'] },
   { argv: ["--state-dir=var"], says: ['--state-dir is "var": give an absolute path'] },
   {
     argv: [`--run-dir=/${"x".repeat(95)}`],

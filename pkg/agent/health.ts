@@ -18,7 +18,7 @@ export interface HealthServer {
 
 /**
  * Serves `/healthz` (200 while the agent lives, else 503) and `/readyz` (200 or 503, with the reason) over HTTP until
- * the signal aborts. Throws an Error whose cause carries the system's code where the address cannot be had.
+ * the signal aborts. Throws an Error with the system's code where the address cannot be had.
  */
 export async function serveHealth(
   at: { readonly ip: string; readonly port: number },
@@ -27,7 +27,7 @@ export async function serveHealth(
 ): Promise<HealthServer> {
   const server = createServer((request, response) => answer(request, response, source));
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(new Error(listenProblem(at, error), { cause: error })));
+    server.once("error", (error) => reject(listenError(at, error)));
     server.listen(at.port, at.ip, resolve);
   });
   server.removeAllListeners("error");
@@ -67,7 +67,9 @@ const LISTEN_PROBLEMS: Readonly<Record<string, string>> = {
   EACCES: "no permission; choose a --healthz-port above 1023, or run as root",
 };
 
-function listenProblem(at: { readonly ip: string; readonly port: number }, error: Error): string {
+function listenError(at: { readonly ip: string; readonly port: number }, error: Error): Error {
   const where = at.ip.includes(":") ? `[${at.ip}]:${at.port}` : `${at.ip}:${at.port}`;
-  return `cannot serve health on ${where}: ${LISTEN_PROBLEMS[errorCode(error) ?? ""] ?? error.message}`;
+  const code = errorCode(error);
+  const message = `cannot serve health on ${where}: ${LISTEN_PROBLEMS[code ?? ""] ?? error.message}`;
+  return Object.assign(new Error(message), { code });
 }

@@ -149,6 +149,8 @@ const EXAMPLE_ADDR = { 4: "192.0.2.1", 6: "2001:db8::1" } as const;
 export function absolutePath(text: string): string {
   if (!text.startsWith("/")) throw new RangeError("give an absolute path");
   if (text.includes("\0")) throw new RangeError("give a path without a zero byte");
+  // Node's mkdir with `recursive` never comes back there: procfs answers ENOENT though the parent exists.
+  if (/^\/+proc(\/|$)/.test(text)) throw new RangeError("give a path where files can be made");
   return text;
 }
 
