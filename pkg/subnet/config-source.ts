@@ -48,7 +48,7 @@ export class ConfigSource {
         await sleep(clock, RETRY_MS, signal);
       }
     } finally {
-      contact.back("config");
+      contact.ended("config");
       waiting(undefined);
     }
   }

@@ -26,3 +26,12 @@ test("an outage that several loops notice is told once when it begins and once w
   ]);
   expect(log.lines.at(-1)?.fields["afterMs"]).toBe(3000);
 });
+
+test("a loop that ends has not found contact, and says no more of it", () => {
+  const log = new MemoryLogger();
+  const contact = new Contact({ clock: new FakeClock(), log, changed: () => undefined });
+  contact.lost("config", new Error("refused"));
+  contact.ended("config");
+  expect(contact.error).toBeUndefined();
+  expect(log.sentences("info")).toEqual([]);
+});

@@ -35,7 +35,12 @@ export class Contact {
     this.#changed();
   }
 
-  /** Says that a loop has contact, or has ended and no longer cares. */
+  /** Says that a loop has ended and no longer asks, which says nothing of etcd. */
+  ended(loop: string): void {
+    if (this.#failing.delete(loop)) this.#changed();
+  }
+
+  /** Says that a loop has contact. */
   back(loop: string): void {
     if (!this.#failing.delete(loop)) return;
     if (this.#failing.size === 0)

@@ -78,7 +78,7 @@ export class LeaseHold {
       }
     } finally {
       signal.removeEventListener("abort", this.wake);
-      contact.back("renewal");
+      contact.ended("renewal");
     }
   }
 

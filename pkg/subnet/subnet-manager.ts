@@ -130,17 +130,17 @@ export class SubnetManager {
             this.#contact.lost("acquire", error);
             this.#waitFor(`waiting for etcd to lease a subnet: ${error.message}`);
             wait = outages.next();
-          } else if (error instanceof OutOfSubnetsError && ++dry < DRY_LOOKS) {
+          } else {
+            this.#contact.back("acquire");
+            if (!(error instanceof OutOfSubnetsError) || ++dry >= DRY_LOOKS) throw error;
             log.debug("no subnet free, looking again", { err: error });
             wait = races.next();
-          } else {
-            throw error;
           }
         }
         await sleep(clock, wait, signal);
       }
     } finally {
-      this.#contact.back("acquire");
+      this.#contact.ended("acquire");
       this.#waitFor(undefined);
       await acquisition.close();
     }
@@ -175,7 +175,7 @@ export class SubnetManager {
         onState: (error) => (error ? this.#contact.lost("watch", error) : this.#contact.back("watch")),
       });
     } finally {
-      this.#contact.back("watch");
+      this.#contact.ended("watch");
     }
   }
 
@@ -249,7 +249,7 @@ export class SubnetManager {
       }
       await sleep(clock, wait * (1 - random() / 5), signal);
     }
-    this.#contact.back("session");
+    this.#contact.ended("session");
   }
 
   #onSnapshot(snapshot: Snapshot): void {
