@@ -23,12 +23,15 @@ export function lockDir(dir: string, flag: string, pid: number): () => void {
       const holder = readFileSync(path, "utf8").trim();
       throw new Error(`another twilld (pid ${holder || "unknown"}) uses ${dir}: stop it, or give each its own ${flag}`);
     }
-    // The number is for people; the lock itself is the kernel's.
-    ftruncateSync(fd);
-    writeSync(fd, `${pid}\n`);
   } catch (error) {
     closeSync(fd);
     throw error;
+  }
+  try {
+    ftruncateSync(fd);
+    writeSync(fd, `${pid}\n`);
+  } catch {
+    // The number is for people only, and a full disk is told of where the state is saved.
   }
   return () => closeSync(fd);
 }
