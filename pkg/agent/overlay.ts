@@ -8,6 +8,7 @@ import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Dataplane, PeerState, PlaneAttrs } from "../dataplane/dataplane.ts";
 import type { Lease, LeaseKey } from "../lease/lease.ts";
+import { Lock } from "../subnet/lock.ts";
 import { familiesOf, type NetworkConfig } from "../subnet/network-config.ts";
 import type { ChosenUnderlay } from "../underlay/choose.ts";
 import type { Underlay } from "../underlay/underlay.ts";
@@ -50,6 +51,9 @@ export class Overlay {
   readonly #peerLog: PeerLog;
   readonly #died: Promise<never>;
   #fail: (error: unknown) => void = () => undefined;
+  readonly #lock = new Lock();
+  #openedOn: Underlay | undefined;
+  #closed = false;
   #everSynced = false;
   #underlayProblem: string | undefined;
   #planeProblem: string | undefined;
@@ -86,53 +90,79 @@ export class Overlay {
    * Opens the data plane for this network, or keeps the one that is open for the same network. Waits until the host has
    * an underlay. Throws a DataplaneError when the host cannot do it, or the signal's reason when it aborts.
    */
-  async use(network: NetworkConfig, signal: AbortSignal): Promise<void> {
-    if (this.plane && this.network && formatNetworkConfig(this.network) === formatNetworkConfig(network)) return;
-    if (this.plane) {
-      this.#parts.log.info("the network config has changed since the last run, opening the data plane anew");
-      await this.close();
+  use(network: NetworkConfig, signal: AbortSignal): Promise<void> {
+    return this.#lock.run(async () => {
+      if (this.network && formatNetworkConfig(this.network) === formatNetworkConfig(network)) return;
+      const underlay = await this.#waitForUnderlay(familiesOf(network), signal);
+      if (this.plane) {
+        this.#parts.log.info("the network config has changed since the last run, opening the data plane anew");
+        await this.#shut();
+      }
+      await this.#open(network, underlay);
+      signal.throwIfAborted();
+    });
+  }
+
+  /** One pass: everything on this host as it should be. Resolves to what could not be done, a sentence each. */
+  reconcile(own: Lease, table: readonly Lease[]): Promise<readonly string[]> {
+    return this.#lock.run(async () => {
+      const { network } = this;
+      if (!network || this.#closed) return [];
+      try {
+        await this.#reconcilePlane(network, own, table);
+        this.#planeProblem = undefined;
+      } catch (error) {
+        this.synced = undefined;
+        this.#planeProblem = `cannot bring the data plane in sync: ${describeError(error)}`;
+        return [this.#planeProblem];
+      }
+      this.#trafficProblems = await this.#setTraffic(network, own.subnet);
+      return [...this.#peerLog.note(this.peers), ...this.#trafficProblems];
+    });
+  }
+
+  /** Ends the data plane for good; what it made in the kernel stays. Does not wait for a pass that hangs. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#shut();
+  }
+
+  async #reconcilePlane(network: NetworkConfig, own: Lease, table: readonly Lease[]): Promise<void> {
+    const underlay = await this.#lookAtUnderlay(familiesOf(network));
+    if (this.plane && this.#openedOn && !sameAddresses(this.#openedOn, underlay)) {
+      this.#parts.log.info("the underlay has another address, opening the data plane anew");
+      await this.#shut();
     }
-    const underlay = (this.underlay ??= await this.#waitForUnderlay(familiesOf(network), signal));
+    const plane = this.plane ?? (await this.#open(network, underlay));
+    const peers = table.filter((lease) => lease.attrs.backendType === this.attrs?.backendType);
+    const outcome = await plane.reconcile({ own, peers, underlay });
+    this.attrs = outcome.attrs;
+    this.peers = outcome.peers;
+    this.synced = own.key;
+    this.#everSynced = true;
+  }
+
+  async #open(network: NetworkConfig, underlay: Underlay): Promise<Dataplane> {
     const vtepMac = mapFamilies(network.network, (_, family) => this.#parts.vtepMac[family]);
     const plane = this.#parts.openDataplane(network, vtepMac);
     const attrs = await plane.open(underlay);
-    if (signal.aborted) {
+    if (this.#closed) {
       await plane.close();
-      signal.throwIfAborted();
+      throw new Error("the agent has stopped");
     }
     this.plane = plane;
     this.network = network;
+    this.underlay = underlay;
     this.attrs = attrs;
+    this.#openedOn = underlay;
     plane.done.then(
       () => this.plane === plane && this.#fail(new Error("the data plane ended by itself")),
       (error: unknown) => this.plane === plane && this.#fail(error),
     );
+    return plane;
   }
 
-  /** One pass: everything on this host as it should be. Resolves to what could not be done, a sentence each. */
-  async reconcile(own: Lease, table: readonly Lease[]): Promise<readonly string[]> {
-    const { plane, network } = this;
-    if (!plane || !network || !this.underlay) return [];
-    await this.#lookAtUnderlay(familiesOf(network));
-    const peers = table.filter((lease) => lease.attrs.backendType === this.attrs?.backendType);
-    try {
-      const outcome = await plane.reconcile({ own, peers, underlay: this.underlay });
-      this.attrs = outcome.attrs;
-      this.peers = outcome.peers;
-      this.#planeProblem = undefined;
-      this.synced = own.key;
-      this.#everSynced = true;
-    } catch (error) {
-      this.synced = undefined;
-      this.#planeProblem = `cannot bring the data plane in sync: ${describeError(error)}`;
-      return [this.#planeProblem];
-    }
-    this.#trafficProblems = await this.#setTraffic(network, own.subnet);
-    return [...this.#peerLog.note(this.peers), ...this.#trafficProblems];
-  }
-
-  /** Ends the data plane; what it made in the kernel stays. */
-  async close(): Promise<void> {
+  async #shut(): Promise<void> {
     const { plane } = this;
     this.plane = undefined;
     this.synced = undefined;
@@ -160,14 +190,16 @@ export class Overlay {
     }
   }
 
-  // An underlay that is gone for a while is no reason to forget where we were: the plane goes on with the last one.
-  async #lookAtUnderlay(families: readonly Family[]): Promise<void> {
+  // An underlay that is gone for a while is no reason to forget where we were: the last one stays in use.
+  async #lookAtUnderlay(families: readonly Family[]): Promise<Underlay> {
     const chosen = await this.#choose(families);
-    if (!chosen) return;
-    if (!this.underlay || !sameUnderlay(this.underlay, chosen.underlay)) {
+    if (!this.underlay) throw new Error("there is no underlay");
+    if (!chosen) return this.underlay;
+    if (!sameUnderlay(this.underlay, chosen.underlay)) {
       this.#parts.log.info("underlay changed", { ...underlayStatus(chosen.underlay), because: chosen.because });
     }
     this.underlay = chosen.underlay;
+    return this.underlay;
   }
 
   async #choose(families: readonly Family[]): Promise<ChosenUnderlay | undefined> {
@@ -187,6 +219,10 @@ export class Overlay {
 }
 
 function sameUnderlay(a: Underlay, b: Underlay): boolean {
-  if (a.name !== b.name || a.index !== b.index || a.mtu !== b.mtu) return false;
-  return FAMILIES.every((f) => sameAddr(a.addr[f], b.addr[f]) && sameAddr(a.publicIp[f], b.publicIp[f]));
+  return a.mtu === b.mtu && sameAddresses(a, b) && FAMILIES.every((f) => sameAddr(a.publicIp[f], b.publicIp[f]));
+}
+
+/** Whether sockets that were bound on the one serve the other. */
+function sameAddresses(a: Underlay, b: Underlay): boolean {
+  return a.index === b.index && a.name === b.name && FAMILIES.every((f) => sameAddr(a.addr[f], b.addr[f]));
 }

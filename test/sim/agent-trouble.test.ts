@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { formatAddr } from "../../pkg/addr/addr.ts";
+import { DataplaneError } from "../../pkg/dataplane/dataplane.ts";
 import { PREFIX, SimCluster } from "./sim-cluster.ts";
 
 // An agent that runs, and what may befall it.
@@ -38,6 +39,10 @@ test("those that join, change and leave are programmed", async () => {
   expect(cluster.leases()[key]).toMatchObject({ PublicIP: "192.0.2.77" });
   const [peer] = a.plane.programmed?.peers ?? [];
   expect(peer?.attrs.publicIp[4] && formatAddr(peer.attrs.publicIp[4])).toBe("192.0.2.77");
+  // What was bound to the old address is of no use.
+  expect(b.planes.map((plane) => plane.closed)).toEqual([true, false]);
+  expect(b.programmed?.peers).toEqual([a.key]);
+  expect(b.ready).toBe(true);
 
   await b.stop();
   const stored = cluster.etcd.get(`${PREFIX}/${key}`);
@@ -240,6 +245,32 @@ test("a data plane that dies ends the agent with what it died of", async () => {
   expect(node.result).toMatchObject({ message: "the packet loop died" });
   expect(node.cni).toMatchObject({ state: "limited" });
   expect(Object.keys(cluster.leases())).toHaveLength(1);
+});
+
+test("a data plane that cannot be opened on a new underlay address is tried again", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  node.prepare = (plane) => (plane.failure = new DataplaneError("address not available"));
+  node.setAddress("192.0.2.77/24");
+  node.route("0.0.0.0/0", "192.0.2.254");
+  await cluster.clock.advance(5 * MINUTE);
+  expect(node.cni).toMatchObject({ state: "limited", message: expect.stringContaining("address not available") });
+  node.prepare = () => undefined;
+  await cluster.clock.advance(MINUTE);
+  expect(node.ready).toBe(true);
+  expect(cluster.leases()[node.key]).toMatchObject({ PublicIP: "192.0.2.77" });
+});
+
+test("an underlay that is gone for a while leaves everything as it is", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  await node.host.apply([{ kind: "link", dev: "eth0", up: false }]);
+  await cluster.clock.advance(5 * MINUTE);
+  expect(node.ready).toBe(true);
+  expect(node.agent.status().problems.join()).toContain("default route");
+  expect(node.planes).toHaveLength(1);
 });
 
 test("a changed underlay MTU reaches subnet.env", async () => {
