@@ -127,7 +127,7 @@ export class LeaseHold {
       const granted = lease.leaseId === "0" ? 0 : await registry.keepAlive(lease.leaseId);
       const entry = await registry.get(lease.key);
       if (!entry) await this.#takeBack(lease);
-      else if (!(await this.#isOurs(entry, lease))) this.#conflict(lease, describeEntry(entry));
+      else if (!this.#isOurs(entry, lease)) this.#conflict(lease, describeEntry(entry));
       else if (entry.leaseId === lease.leaseId) await this.#confirm(entry, lease, expiry(entry, asked, granted));
       else await this.#move(entry, lease);
     } catch (error) {
@@ -211,16 +211,14 @@ export class LeaseHold {
   }
 
   // Ours is what bears our id. What bears none or another, but our address, was written by flannel or a person for this
-  // node, as long as our session says that no other node lives there. A value that nobody can read is ours while it
-  // hangs on our lease. Throws a PublicIpInUseError.
-  async #isOurs(entry: Entry, lease: Lease): Promise<boolean> {
+  // node, or by another node that was given the same address: the session decides before we write. A value that nobody
+  // can read is ours while it hangs on our lease.
+  #isOurs(entry: Entry, lease: Lease): boolean {
     const attrs = decodeLeaseValue(entry.value).value;
     if (!attrs) return entry.leaseId === lease.leaseId && entry.leaseId !== "0";
     if (attrs.nodeId === this.#options.nodeId) return true;
     const me = identityOf(this.#attrs ?? lease.attrs);
-    if (!sameAddr(attrs.publicIp[me.family], me)) return false;
-    await this.#options.session.claim(me);
-    return true;
+    return sameAddr(attrs.publicIp[me.family], me);
   }
 
   #conflict(lease: Lease, reason: string): void {
