@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Certificates } from "../../test/etcd-server.ts";
 import { EtcdServer, makeCertificates, noEtcd } from "../../test/etcd-server.ts";
 import { TcpProxy } from "../../test/tcp-proxy.ts";
+import { until } from "../../test/until.ts";
 import { seededRandom } from "../base/backoff.ts";
 import { systemClock } from "../base/clock.ts";
 import { ConfigError } from "../base/errors.ts";
@@ -31,10 +32,11 @@ async function failure(settings: EtcdSettings): Promise<unknown> {
 }
 
 describe("settings that make no sense", () => {
-  const dir = mkdtempSync(join(tmpdir(), "twill-etcd-files-"));
+  let dir: string;
   let ours: Certificates;
   let theirs: Certificates;
   beforeAll(() => {
+    dir = mkdtempSync(join(tmpdir(), "twill-etcd-files-"));
     ours = makeCertificates(dir, "ours");
     theirs = makeCertificates(dir, "theirs");
     writeFileSync(join(dir, "der"), Uint8Array.of(0x30, 0x82));
@@ -224,12 +226,15 @@ describe.skipIf(noEtcd)(`users and passwords with a real etcd${skip}`, () => {
     await using server = await withUsers();
     const client = await EtcdClient.open({ endpoints: [server.endpoint], ...node1 }, DEPS);
     const { told, end } = followed(client);
-    await expect.poll(() => told).toEqual(["snapshot"]);
+    await until(() => told.length === 1);
+    expect(told).toEqual(["snapshot"]);
     await server.kill();
-    await expect.poll(() => told, { timeout: 5000 }).toEqual(["snapshot", "lost"]);
+    await until(() => told.length === 2);
+    expect(told).toEqual(["snapshot", "lost"]);
     await server.start();
     await server.ctl(...root, "put", "/p/a", "1");
-    await expect.poll(() => told, { timeout: 5000 }).toEqual(["snapshot", "lost", "back", "put /p/a"]);
+    await until(() => told.length === 4);
+    expect(told).toEqual(["snapshot", "lost", "back", "put /p/a"]);
     await end();
   });
 
@@ -242,15 +247,18 @@ describe.skipIf(noEtcd)(`users and passwords with a real etcd${skip}`, () => {
       const endpoints = [`http://127.0.0.1:${proxy.port}`];
       const client = await EtcdClient.open({ endpoints, ...node1 }, DEPS);
       const { told, errors, end } = followed(client);
-      await expect.poll(() => told).toEqual(["snapshot"]);
+      await until(() => told.length === 1);
+      expect(told).toEqual(["snapshot"]);
       await server.ctl(...root, "role", "revoke-permission", "node", "--prefix=true", "/p/");
       // The probe reads this key alone, so it is the watch that is refused: created and canceled in one reply.
       await server.ctl(...root, "role", "grant-permission", "node", "read", "/p/config");
       proxy.reset();
-      await expect.poll(() => told, { timeout: 5000 }).toEqual(["snapshot", "lost"]);
+      await until(() => told.length === 2);
+      expect(told).toEqual(["snapshot", "lost"]);
       expect(errors[0]?.message).toContain('does not let user "node1" watch /p/: give its role');
       await server.ctl(...root, "role", "grant-permission", "node", "--prefix=true", "readwrite", "/p/");
-      await expect.poll(() => told, { timeout: 5000 }).toEqual(["snapshot", "lost", "back"]);
+      await until(() => told.length === 3);
+      expect(told).toEqual(["snapshot", "lost", "back"]);
       await end();
     },
   );
@@ -320,7 +328,7 @@ describe.skipIf(noEtcd)(`the way to a real etcd${skip}`, () => {
     const client = await EtcdClient.open({ endpoints: [`http://127.0.0.1:${proxy.port}`, server.endpoint] }, DEPS);
     const started = performance.now();
     for (let i = 0; i < 40; i++) await get(client, "/p/config");
-    expect(performance.now() - started).toBeLessThan(3000);
+    expect(performance.now() - started).toBeLessThan(10_000);
     client.close();
   });
 

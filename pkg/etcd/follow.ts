@@ -156,6 +156,7 @@ class Follower {
     try {
       while (!this.#signal.aborted) {
         for (const reply of stream.take()) {
+          if (this.#signal.aborted) return;
           if (reply.canceled) return this.#canceled(reply);
           if (reply.created) {
             confirmed = true;
