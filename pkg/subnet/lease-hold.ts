@@ -11,7 +11,7 @@ import { describeClaim } from "./acquisition.ts";
 import type { Contact } from "./contact.ts";
 import { type Held, heldOf, type OwnLease } from "./own-lease.ts";
 import type { Entry, Registry } from "./registry.ts";
-import { PublicIpInUseError, type Session } from "./session.ts";
+import { PublicIpInUseError, type Session, sessionKey } from "./session.ts";
 import { identityOf, Survey } from "./survey.ts";
 
 export interface LeaseHoldOptions {
@@ -127,7 +127,7 @@ export class LeaseHold {
       const granted = lease.leaseId === "0" ? 0 : await registry.keepAlive(lease.leaseId);
       const entry = await registry.get(lease.key);
       if (!entry) await this.#takeBack(lease);
-      else if (!this.#isOurs(entry, lease)) this.#conflict(lease, describeEntry(entry));
+      else if (!(await this.#isOurs(entry, lease))) this.#conflict(lease, describeEntry(entry));
       else if (entry.leaseId === lease.leaseId) await this.#confirm(entry, lease, expiry(entry, asked, granted));
       else await this.#move(entry, lease);
     } catch (error) {
@@ -144,7 +144,8 @@ export class LeaseHold {
     const { key, leaseId, attrs } = held.lease;
     // Read again: a publish whose answer was lost may have gone through. Somebody else's key stays.
     const entry = await registry.get(key);
-    if (entry && decodeLeaseValue(entry.value).value?.nodeId === this.#options.nodeId) {
+    const bearsOurId = entry && decodeLeaseValue(entry.value).value?.nodeId === this.#options.nodeId;
+    if (bearsOurId && (await this.#isOurs(entry, held.lease))) {
       const bare = encodeLeaseValue({ publicIp: attrs.publicIp, backendType: "", vtep: {} });
       const done =
         entry.leaseId === "0"
@@ -213,12 +214,16 @@ export class LeaseHold {
   // Ours is what bears our id. What bears none or another, but our address, was written by flannel or a person for this
   // node, or by another node that was given the same address: the session decides before we write. A value that nobody
   // can read is ours while it hangs on our lease.
-  #isOurs(entry: Entry, lease: Lease): boolean {
+  async #isOurs(entry: Entry, lease: Lease): Promise<boolean> {
     const attrs = decodeLeaseValue(entry.value).value;
     if (!attrs) return entry.leaseId === lease.leaseId && entry.leaseId !== "0";
-    if (attrs.nodeId === this.#options.nodeId) return true;
     const me = identityOf(this.#attrs ?? lease.attrs);
-    return sameAddr(attrs.publicIp[me.family], me);
+    if (sameAddr(attrs.publicIp[me.family], me)) return true;
+    if (attrs.nodeId !== this.#options.nodeId) return false;
+    // Our id at another address: one that we had before, or a clone of this machine that lives there and would write
+    // its own address again after each write of ours.
+    const there = identityOf(attrs);
+    return sameAddr(there, identityOf(lease.attrs)) || !(await this.#options.registry.get(sessionKey(there)));
   }
 
   #conflict(lease: Lease, reason: string): void {
@@ -242,7 +247,9 @@ export class LeaseHold {
     this.#lose(`lease ${held.lease.key} has run out while etcd did not answer: it is taken again when etcd is back`);
   }
 
-  // Milliseconds until the renewal is due. At least a third of what is left: the lease may be shorter than we think.
+  // Milliseconds until the renewal is due: the margin before the end, and at least a third of what is left. So the margin
+  // counts for two thirds of the TTL at most, also where the lease turns out to be shorter than ours: more would renew
+  // without end.
   #untilRenewal(): number {
     const { own, clock, random, ttl, renewMargin } = this.#options;
     const expires = own.held?.expires;

@@ -78,8 +78,7 @@ export class SubnetManager {
       random,
       nodeId: node.id,
       ttl,
-      // A margin near the TTL would renew without end, and leave no time before a renewal that fails.
-      renewMargin: Math.min(renewMargin, (ttl * 2) / 3),
+      renewMargin,
     });
   }
 

@@ -80,6 +80,25 @@ describe("a lease over restarts", () => {
     expect([original.manager.ownState, clone.manager.ownState]).toEqual(["held", "held"]);
   });
 
+  test("an original that comes back finds its clone in its place, and does not write", async () => {
+    const cluster = new LeaseCluster();
+    const original = await settled(cluster, cluster.node("a", { ip: "192.0.2.1", id: "x" }));
+    const key = original.own?.key ?? "";
+    original.registry.cutOff = true;
+    await cluster.clock.advance(60 * SECOND);
+    const clone = await settled(cluster, cluster.node("b", { ip: "192.0.2.2", id: "x" }));
+    expect(clone.own?.key).toBe(key);
+    original.registry.cutOff = false;
+    const before = cluster.etcd.get(`${PREFIX}/${key}`);
+    await cluster.clock.advance(HOUR);
+    expect(cluster.etcd.get(`${PREFIX}/${key}`)).toEqual(before);
+    expect(original.manager.ownState).toBe("conflict");
+    expect(original.manager.ownProblem).toContain("node b (192.0.2.2)");
+    await original.manager.release();
+    expect(cluster.etcd.get(`${PREFIX}/${key}`)).toEqual(before);
+    expect(clone.manager.ownState).toBe("held");
+  });
+
   test("another TTL means another etcd lease, and the old one goes", async () => {
     const cluster = new LeaseCluster();
     const first = await settled(cluster, cluster.node("a", { ip: "192.0.2.1" }));
