@@ -145,7 +145,8 @@ export class LeaseHold {
     // Read again: a publish whose answer was lost may have gone through. Somebody else's key stays.
     const entry = await registry.get(key);
     const bearsOurId = entry && decodeLeaseValue(entry.value).value?.nodeId === this.#options.nodeId;
-    if (bearsOurId && (await this.#isOurs(entry, held.lease))) {
+    const ours = bearsOurId && (await this.#isOurs(entry, held.lease));
+    if (ours) {
       const bare = encodeLeaseValue({ publicIp: attrs.publicIp, backendType: "", vtep: {} });
       const done =
         entry.leaseId === "0"
@@ -153,7 +154,8 @@ export class LeaseHold {
           : await registry.remove(key, entry.modRevision);
       if (!done) throw new Error(`cannot give back lease ${key}: somebody wrote to it at the same moment; try again`);
     }
-    if (leaseId !== "0") await registry.revoke(leaseId);
+    // Whoever took our key over may have kept the etcd lease that it hangs on.
+    if (leaseId !== "0" && (ours || entry?.leaseId !== leaseId)) await registry.revoke(leaseId);
     own.drop();
     log.info("lease given back", { key, subnet: formatSubnet(held.lease.subnet) });
   }
