@@ -77,8 +77,8 @@ function dataplanes(config: AgentConfig, host: LinuxHost, log: Logger): World["o
         `the network config asks for the backend ${backend.type}, which twilld does not carry yet: make it vxlan`,
       );
     }
-    const { verifySender } = config;
-    return new TunDataplane({ backend, network, vtepMac, verifySender, host, log, worker: PACKET_LOOP });
+    const { verifySender, offload } = config;
+    return new TunDataplane({ backend, network, vtepMac, verifySender, offload, host, log, worker: PACKET_LOOP });
   };
 }
 

@@ -22,6 +22,8 @@ export interface AgentConfig {
   readonly nodeName: string;
   readonly dataplane: "tun" | "kernel";
   readonly verifySender: "default" | "strict";
+  /** The rung of the offload ladder that the tun plane stands on; auto: the highest that works here. */
+  readonly offload: "auto" | "gso" | "none";
   readonly logLevel: "debug" | "info" | "warn" | "error";
   /** "auto" is "pretty" on a terminal and "json" elsewhere. */
   readonly logFormat: "auto" | "json" | "pretty";

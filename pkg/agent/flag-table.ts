@@ -105,6 +105,14 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     group: "traffic",
+    name: "offload",
+    kind: "value",
+    arg: "auto|gso|none",
+    fallback: "auto",
+    help: "how packets are batched through the kernel: gso in super-packets, none singly; auto takes what works here",
+  },
+  {
+    group: "traffic",
     name: "verify-sender",
     kind: "value",
     arg: "default|strict",

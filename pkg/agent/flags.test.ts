@@ -50,6 +50,7 @@ test("without flags and environment everything is flannel's default", () => {
     nodeName: hostname(),
     dataplane: "tun",
     verifySender: "default",
+    offload: "auto",
     logLevel: "info",
     logFormat: "auto",
   } satisfies AgentConfig);

@@ -18,7 +18,7 @@ const IFNAMSIZ = 16;
 const IFREQ_LEN = 40;
 
 /** What a super-packet read may need of us: linux/if_tun.h, TUN_F_*. */
-export const TUN_OFFLOAD = { none: 0, csum: 0x01, tso4: 0x02, tso6: 0x04, uso4: 0x20, uso6: 0x40 } as const;
+export const TUN_OFFLOAD = { none: 0, csum: 0x01, tso4: 0x02, tso6: 0x04, tsoEcn: 0x08, uso4: 0x20, uso6: 0x40 } as const;
 
 /**
  * Opens the TUN device `name`, creating it where there is none, and keeps it after close (TUNSETPERSIST): addresses and

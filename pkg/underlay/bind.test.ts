@@ -5,13 +5,15 @@ import { DgramBind } from "./dgram-bind.ts";
 import { MemoryUnderlay } from "./memory-bind.ts";
 import { UdpBind } from "./udp-bind.ts";
 
-bindContract("UdpBind", {
-  carriesTos: true,
-  async open(arena, address) {
-    const socket = openUdp(address.family, addrBytes(address), 0, { rcvbuf: 4 << 20, sndbuf: 4 << 20 });
-    return new UdpBind(arena, { [address.family]: socket.fd }, socket.port);
-  },
-});
+for (const segment of [false, true]) {
+  bindContract(segment ? "UdpBind with UDP_SEGMENT" : "UdpBind", {
+    carriesTos: true,
+    async open(arena, address) {
+      const socket = openUdp(address.family, addrBytes(address), 0, { rcvbuf: 4 << 20, sndbuf: 4 << 20 });
+      return new UdpBind(arena, { [address.family]: socket.fd }, socket.port, segment);
+    },
+  });
+}
 
 bindContract("DgramBind", {
   carriesTos: false,

@@ -1,6 +1,6 @@
 import type { Family } from "../addr/family.ts";
 import { type Arena, IOVEC_LEN } from "../sys/arena.ts";
-import { EAGAIN, EINTR } from "../sys/errors.ts";
+import { EAGAIN, EINTR, EINVAL, EIO } from "../sys/errors.ts";
 import * as libc from "../sys/libc.ts";
 import { SOCKADDR_ADDR, SOCKADDR_LEN } from "../sys/udp-socket.ts";
 import type { Bind, TxRun } from "./bind.ts";
@@ -26,8 +26,7 @@ const MMSGHDR_LEN = 64;
 const CMSG_LEVEL = 8;
 const CMSG_TYPE = 12;
 const CMSG_DATA = 16;
-const CMSG_INT_LEN = CMSG_DATA + 4;
-const CMSG_INT_SPACE = 24;
+const CMSG_SPACE = 24; // with data of up to 8 bytes
 const CONTROL_LEN = 64;
 
 const IPPROTO_IP = 0;
@@ -35,6 +34,7 @@ const IP_TOS = 1;
 const IPPROTO_IPV6 = 41;
 const IPV6_TCLASS = 67;
 const SOL_UDP = 17;
+const UDP_SEGMENT = 103;
 const UDP_GRO = 104;
 
 /** UDP through recvmmsg and sendmmsg: one call per batch, payload gathered from where it lies. */
@@ -45,6 +45,8 @@ export class UdpBind implements Bind {
   readonly rx: RxTable;
   lost = 0;
   lostErrno = 0;
+  /** Whether runs go out as one buffer that the kernel cuts (UDP_SEGMENT). Turned off for good when the kernel refuses. */
+  segment: boolean;
 
   readonly #arena: Arena;
   readonly #families: readonly Family[];
@@ -57,8 +59,9 @@ export class UdpBind implements Bind {
   #turn = 0;
 
   /** `fds` are sockets of sys/udp-socket.ts, one per family in use, bound to the same port. */
-  constructor(arena: Arena, fds: { readonly [F in Family]?: number }, port: number) {
+  constructor(arena: Arena, fds: { readonly [F in Family]?: number }, port: number, segment = false) {
     this.#arena = arena;
+    this.segment = segment;
     this.#fd = fds;
     this.#families = ([4, 6] as const).filter((family) => fds[family] !== undefined);
     this.fds = this.#families.map((family) => fds[family] as number);
@@ -138,18 +141,39 @@ export class UdpBind implements Bind {
 
   /** HOT PATH */
   send(run: TxRun): number {
-    const { u32 } = this.#arena;
     const fd = this.#fd[run.family];
     if (fd === undefined) return this.#lose(run.datagrams, 0);
-    const control = this.#putTos(run);
+    if (run.datagrams > 1 && this.segment) {
+      const done = this.#sendSegmented(fd, run);
+      if (done >= 0) return done;
+    }
+    return this.#sendSingly(fd, run);
+  }
+
+  // Returns -1 when the kernel will not cut: the run is still to be sent.
+  #sendSegmented(fd: number, run: TxRun): number {
+    const header = this.#txVec;
+    this.#putHeader(header, run, run.iov, run.iovCount, this.#putControl(run, run.length));
+    for (;;) {
+      if (libc.sendmsg(fd, this.#arena.address(header), MSG_DONTWAIT) >= 0) return run.datagrams;
+      const errno = libc.errno();
+      if (errno === EAGAIN) return 0;
+      if (errno === EINTR) continue;
+      // EIO: the device cannot checksum (net/ipv4/udp.c, udp_send_skb). EINVAL: the kernel does not know the option, or a
+      // datagram does not fit the path's MTU and would have to be fragmented.
+      if (errno === EIO || errno === EINVAL) {
+        this.segment = false;
+        return -1;
+      }
+      return this.#lose(run.datagrams, errno);
+    }
+  }
+
+  #sendSingly(fd: number, run: TxRun): number {
+    const control = this.#putControl(run, 0);
+    const each = run.iovPerDatagram;
     for (let i = 0; i < run.datagrams; i++) {
-      const header = this.#txVec + i * MMSGHDR_LEN;
-      this.#arena.putPointer(header + MSG_NAME, run.to);
-      u32[(header + MSG_NAMELEN) >>> 2] = SOCKADDR_LEN[run.family];
-      this.#arena.putPointer(header + MSG_IOV, run.iov + i * run.iovPerDatagram * IOVEC_LEN);
-      u32[(header + MSG_IOVLEN) >>> 2] = run.iovPerDatagram;
-      this.#arena.putPointer(header + MSG_CONTROL, this.#txControl);
-      u32[(header + MSG_CONTROLLEN) >>> 2] = control;
+      this.#putHeader(this.#txVec + i * MMSGHDR_LEN, run, run.iov + i * each * IOVEC_LEN, each, control);
     }
     let done = 0;
     while (done < run.datagrams) {
@@ -169,23 +193,45 @@ export class UdpBind implements Bind {
     return done;
   }
 
+  #putHeader(at: number, run: TxRun, iov: number, iovCount: number, control: number): void {
+    const { u32 } = this.#arena;
+    this.#arena.putPointer(at + MSG_NAME, run.to);
+    u32[(at + MSG_NAMELEN) >>> 2] = SOCKADDR_LEN[run.family];
+    this.#arena.putPointer(at + MSG_IOV, iov);
+    u32[(at + MSG_IOVLEN) >>> 2] = iovCount;
+    this.#arena.putPointer(at + MSG_CONTROL, this.#txControl);
+    u32[(at + MSG_CONTROLLEN) >>> 2] = control;
+  }
+
   #lose(count: number, errno: number): number {
     this.lost += count;
     this.lostErrno = errno;
     return count;
   }
 
-  // The traffic class as ancillary data, or nothing where it is 0. Returns the length of the control block.
-  #putTos(run: TxRun): number {
-    if (run.tos === 0) return 0;
-    const i = this.#txControl >>> 2;
+  // Ancillary data: the length to cut at and the traffic class, each left out where it is 0. Returns how long it is.
+  #putControl(run: TxRun, segment: number): number {
+    let at = this.#txControl;
+    if (segment !== 0) {
+      this.#putCmsg(at, SOL_UDP, UDP_SEGMENT, CMSG_DATA + 2, segment);
+      at += CMSG_SPACE;
+    }
+    if (run.tos !== 0) {
+      if (run.family === 4) this.#putCmsg(at, IPPROTO_IP, IP_TOS, CMSG_DATA + 4, run.tos);
+      else this.#putCmsg(at, IPPROTO_IPV6, IPV6_TCLASS, CMSG_DATA + 4, run.tos);
+      at += CMSG_SPACE;
+    }
+    return at - this.#txControl;
+  }
+
+  #putCmsg(at: number, level: number, type: number, length: number, value: number): void {
+    const i = at >>> 2;
     const { u32 } = this.#arena;
-    u32[i] = CMSG_INT_LEN;
+    u32[i] = length;
     u32[i + 1] = 0;
-    u32[i + CMSG_LEVEL / 4] = run.family === 4 ? IPPROTO_IP : IPPROTO_IPV6;
-    u32[i + CMSG_TYPE / 4] = run.family === 4 ? IP_TOS : IPV6_TCLASS;
-    u32[i + CMSG_DATA / 4] = run.tos;
-    return CMSG_INT_SPACE;
+    u32[i + CMSG_LEVEL / 4] = level;
+    u32[i + CMSG_TYPE / 4] = type;
+    u32[i + CMSG_DATA / 4] = value; // little-endian: also right for a 16-bit value
   }
 
   close(): void {

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { MemoryLogger } from "../../pkg/base/logger.ts";
 import type { Dataplane } from "../../pkg/dataplane/dataplane.ts";
-import { TunDataplane } from "../../pkg/dataplane/tun/tun-dataplane.ts";
+import { TunDataplane, type TunOptions } from "../../pkg/dataplane/tun/tun-dataplane.ts";
 import { LinuxHost } from "../../pkg/host/linux-host.ts";
 import type { Lease } from "../../pkg/lease/lease.ts";
 import { VNET_HDR_LEN } from "../../pkg/packet/vnet.ts";
@@ -40,12 +40,13 @@ const underlay: Underlay = {
   publicIp: { 4: addr("198.51.100.1") },
 };
 
-function makePlane(netns: string, options: { plainUdp?: boolean } = {}): TunDataplane {
+function makePlane(netns: string, options: Partial<TunOptions> = {}): TunDataplane {
   const plane = new TunDataplane({
     backend: { vni: 1, port: 8472, mtu: undefined },
     network: { 4: prefix("10.5.0.0/16") },
     vtepMac: { 4: mac("0a:00:00:00:00:01") },
     verifySender: "default",
+    offload: "auto",
     host: new LinuxHost({ netns }),
     log: new MemoryLogger(),
     worker: WORKER,

@@ -100,6 +100,7 @@ export class SimNode {
       nodeName: `node${n}`,
       dataplane: "tun",
       verifySender: "default",
+      offload: "auto",
       logLevel: "info",
       logFormat: "json",
       ...changes,

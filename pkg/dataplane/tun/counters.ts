@@ -31,6 +31,7 @@ export const COUNTERS = [
   "rx_recv_errors", // also
   "tun_read_errors", // also
   "tun_write_errors", // the kernel refused the packet: device down, no memory
+  "offload_steps_down", // also: offloads that the kernel came to refuse
   "loop_turns", // also: rises at least once a second while the loop lives
 ] as const;
 

@@ -1,7 +1,7 @@
-// From the pods to the underlay: what the kernel routed to the TUN device gets VXLAN and Ethernet headers in the room in
-// front of it and leaves in runs, as many datagrams of one length to one peer as come in a row.
+// From the pods to the underlay: what the kernel routed to the TUN device gets VXLAN and Ethernet headers and leaves in
+// runs, as many datagrams of one length to one peer as come in a row.
 //
-// One packet in the arena; nothing is ever moved:
+// A packet gets its headers in the room in front of it; nothing is moved:
 //
 //    0               8                        22
 //   +---------------+------------------------+-------------------------//--+
@@ -9,16 +9,32 @@
 //   +---------------+-------+----------------+-------------------------//--+
 //                           | virtio_net_hdr |  The TUN read begins at 12; its
 //                           12           (10)   header is used up, then written over.
+//
+// A super-packet is cut (segment.ts): each segment's headers stand in a slot of their own with the same picture, and a
+// datagram is gathered from two places, slot and payload.
 
 import type { Family } from "../../addr/family.ts";
+import { put16le } from "../../packet/bytes.ts";
+import { finish, finishUdp } from "../../packet/checksum.ts";
+import { memorySum, type Sum } from "../../packet/checksum-wasm.ts";
 import { ipDstAt, ipPacketLength, ipTos, ipVersion } from "../../packet/ip.ts";
-import { VNET_GSO_NONE, VNET_HDR_LEN, vnetGsoType } from "../../packet/vnet.ts";
+import { UDP_CHECKSUM_AT } from "../../packet/udp.ts";
+import {
+  VNET_GSO_NONE,
+  VNET_HDR_LEN,
+  VNET_NEEDS_CSUM,
+  vnetCsumOffset,
+  vnetCsumStart,
+  vnetFlags,
+  vnetGsoType,
+} from "../../packet/vnet.ts";
 import { type Arena, IOVEC_LEN } from "../../sys/arena.ts";
 import { EBADFD } from "../../sys/errors.ts";
 import type { Device } from "../../tun/device.ts";
 import type { Bind, TxRun } from "../../underlay/bind.ts";
 import { COUNTER, type Counters } from "./counters.ts";
 import { type ForwardingTable, HEADROOM } from "./forwarding-table.ts";
+import { SEGMENT_HEADERS, Segmenter } from "./segment.ts";
 
 const READS_PER_TURN = 64;
 const READ_ROOM = VNET_HDR_LEN + 65536;
@@ -26,6 +42,10 @@ const ARENA_LEN = 512 * 1024;
 
 // The kernel cuts a run into datagrams from one buffer of at most 64 KB (net/ipv4/udp.c, udp_send_skb).
 const RUN_BYTES = 65000;
+
+// Header slots in turn: a run and the datagram that did not fit it any more must not share one.
+const SLOT_LEN = HEADROOM + SEGMENT_HEADERS + 2;
+const SLOT_IP = HEADROOM + 2; // at a multiple of 4, which leaves the headers before it at an even place
 
 const ECN_MASK = 0b11;
 
@@ -40,8 +60,13 @@ export class Transmit {
   readonly #bind: Bind;
   readonly #table: ForwardingTable;
   readonly #counters: Counters;
+  readonly #sum: Sum;
+  readonly #segmenter: Segmenter;
   readonly #packets: number;
   readonly #iovecs: number;
+  readonly #slots: number;
+  readonly #slotCount: number;
+  #nextSlot = 0;
   readonly #run: TxRun = {
     family: 4,
     to: 0,
@@ -53,14 +78,20 @@ export class Transmit {
     total: 0,
     tos: 0,
   };
-  #runSlot = -1;
+  #runPeer = -1;
   #runEnded = false; // the last datagram was shorter: nothing may follow it
-  // A packet that was read but could not join the run because the socket was full.
+
+  // The packet in hand: whom it goes to.
+  #family: Family = 4;
+  #peer = -1;
+  #tos = 0;
+  // Whether it is a super-packet of which segments are still to be cut.
+  #cutting = false;
+  // The datagram in hand, which could not join the run because the socket was full. Length 0: none.
   #heldAt = 0;
   #heldLength = 0;
-  #heldSlot = -1;
-  #heldFamily: Family = 4;
-  #heldTos = 0;
+  #heldPayloadAt = 0;
+  #heldPayloadLength = 0;
 
   constructor(arena: Arena, device: Device, bind: Bind, table: ForwardingTable, counters: Counters) {
     this.#arena = arena;
@@ -68,14 +99,18 @@ export class Transmit {
     this.#bind = bind;
     this.#table = table;
     this.#counters = counters;
+    this.#sum = memorySum(arena.memory);
+    this.#segmenter = new Segmenter(arena, this.#sum);
     this.#packets = arena.alloc(ARENA_LEN);
-    this.#iovecs = arena.alloc(bind.maxRun * IOVEC_LEN, 16);
+    this.#iovecs = arena.alloc(bind.maxRun * 2 * IOVEC_LEN, 16);
+    this.#slotCount = bind.maxRun + 2;
+    this.#slots = arena.alloc(this.#slotCount * SLOT_LEN);
   }
 
   /** Carries what waits on the device, within bounds. Returns how many packets were read. HOT PATH. */
   turn(): number {
     if (this.blocked && !this.#resume()) return 0;
-    const end = this.#packets + ARENA_LEN - READ_ROOM;
+    const end = this.#packets + ARENA_LEN - READ_ROOM - HEADROOM - 4;
     let at = this.#packets;
     let reads = 0;
     while (reads < READS_PER_TURN && at <= end) {
@@ -102,57 +137,94 @@ export class Transmit {
 
   #packet(ip: number, end: number): void {
     const { bytes } = this.#arena;
+    const vnet = ip - VNET_HDR_LEN;
     const length = ipPacketLength(bytes, ip, end);
     if (length === 0) return this.#counters.add(COUNTER.tx_not_ip, 1);
-    if (vnetGsoType(bytes, ip - VNET_HDR_LEN) !== VNET_GSO_NONE) return this.#counters.add(COUNTER.tx_bad_gso, 1);
     const family = ipVersion(bytes, ip) as Family;
     const table = this.#table.family[family];
-    const slot = table ? table.routes.lookup(bytes, ip + ipDstAt(family)) : -1;
-    if (slot < 0) return this.#counters.add(COUNTER.tx_no_route, 1);
-    const tos = ipTos(bytes, ip) & ECN_MASK; // RFC 6040 section 4.1: the inner ECN field is copied out
+    const peer = table ? table.routes.lookup(bytes, ip + ipDstAt(family)) : -1;
+    if (peer < 0) return this.#counters.add(COUNTER.tx_no_route, 1);
+    this.#family = family;
+    this.#peer = peer;
+    this.#tos = ipTos(bytes, ip) & ECN_MASK; // RFC 6040 section 4.1: the inner ECN field is copied out
+    if (vnetGsoType(bytes, vnet) !== VNET_GSO_NONE) {
+      if (!this.#segmenter.begin(vnet, ip, ip + length)) return this.#counters.add(COUNTER.tx_bad_gso, 1);
+      this.#cutting = true;
+      return this.#cut();
+    }
+    if ((vnetFlags(bytes, vnet) & VNET_NEEDS_CSUM) !== 0) this.#finishChecksum(vnet, ip, ip + length);
     const at = ip - HEADROOM;
-    this.#table.putHeaders(slot, at);
-    this.#append(family, slot, at, HEADROOM + length, tos);
+    this.#table.putHeaders(peer, at);
+    this.#append(at, HEADROOM + length, 0, 0);
   }
 
-  #append(family: Family, slot: number, at: number, length: number, tos: number): void {
+  // The field holds the pseudo-header's sum, so it is summed with the rest.
+  #finishChecksum(vnet: number, ip: number, end: number): void {
+    const { bytes } = this.#arena;
+    const start = ip + vnetCsumStart(bytes, vnet);
+    const offset = vnetCsumOffset(bytes, vnet);
+    if (start + offset + 2 > end) return;
+    const sum = this.#sum(start, end - start);
+    put16le(bytes, start + offset, offset === UDP_CHECKSUM_AT ? finishUdp(sum) : finish(sum));
+  }
+
+  #cut(): void {
+    const segmenter = this.#segmenter;
+    for (;;) {
+      const slot = this.#slots + this.#nextSlot * SLOT_LEN;
+      const length = segmenter.next(slot + SLOT_IP);
+      if (length === 0) break;
+      this.#nextSlot = this.#nextSlot + 1 === this.#slotCount ? 0 : this.#nextSlot + 1;
+      const at = slot + SLOT_IP - HEADROOM;
+      this.#table.putHeaders(this.#peer, at);
+      this.#append(at, HEADROOM + segmenter.headers, segmenter.payloadAt, segmenter.payloadLength);
+      if (this.blocked) return;
+    }
+    this.#cutting = false;
+  }
+
+  // Adds a datagram that stands in one place, or in two where `payloadLength` is not 0.
+  #append(at: number, length: number, payloadAt: number, payloadLength: number): void {
     const run = this.#run;
-    if (run.datagrams > 0 && !this.#fits(slot, length, tos)) {
+    const whole = length + payloadLength;
+    const pieces = payloadLength === 0 ? 1 : 2;
+    if (run.datagrams > 0 && !this.#fits(whole, pieces)) {
       this.#flush();
       if (this.blocked) {
         this.#heldAt = at;
         this.#heldLength = length;
-        this.#heldSlot = slot;
-        this.#heldFamily = family;
-        this.#heldTos = tos;
+        this.#heldPayloadAt = payloadAt;
+        this.#heldPayloadLength = payloadLength;
         return;
       }
     }
     if (run.datagrams === 0) {
-      run.family = family;
-      run.to = this.#table.sockaddr(slot);
+      run.family = this.#family;
+      run.to = this.#table.sockaddr(this.#peer);
       run.iov = this.#iovecs;
       run.iovCount = 0;
-      run.length = length;
+      run.iovPerDatagram = pieces;
+      run.length = whole;
       run.total = 0;
-      run.tos = tos;
-      this.#runSlot = slot;
-      this.#runEnded = false;
+      run.tos = this.#tos;
+      this.#runPeer = this.#peer;
     }
     this.#arena.putIovec(run.iov + run.iovCount * IOVEC_LEN, at, length);
-    run.iovCount++;
+    if (pieces === 2) this.#arena.putIovec(run.iov + (run.iovCount + 1) * IOVEC_LEN, payloadAt, payloadLength);
+    run.iovCount += pieces;
     run.datagrams++;
-    run.total += length;
-    this.#runEnded = length < run.length;
+    run.total += whole;
+    this.#runEnded = whole < run.length;
   }
 
-  #fits(slot: number, length: number, tos: number): boolean {
+  #fits(length: number, pieces: number): boolean {
     const run = this.#run;
     return (
-      slot === this.#runSlot &&
+      this.#peer === this.#runPeer &&
       !this.#runEnded &&
       length <= run.length &&
-      tos === run.tos &&
+      pieces === run.iovPerDatagram &&
+      this.#tos === run.tos &&
       run.datagrams < this.#bind.maxRun &&
       run.total + length <= RUN_BYTES
     );
@@ -182,20 +254,22 @@ export class Transmit {
   #count(done: number, bytes: number, lost: number): void {
     const packets = done - lost;
     const carried = packets === 0 ? 0 : bytes - lost * this.#run.length - packets * HEADROOM;
-    this.#table.countTx(this.#runSlot, packets, carried);
+    this.#table.countTx(this.#runPeer, packets, carried);
     this.#counters.add(COUNTER.tx_packets, packets);
     this.#counters.add(COUNTER.tx_bytes, carried);
     if (lost > 0) this.#counters.add(COUNTER.tx_send_errors, lost);
   }
 
+  // Sends what was kept, then the datagram in hand, then cuts the rest of its super-packet.
   #resume(): boolean {
     this.#flush();
     if (this.blocked) return false;
-    if (this.#heldSlot >= 0) {
-      const slot = this.#heldSlot;
-      this.#heldSlot = -1;
-      this.#append(this.#heldFamily, slot, this.#heldAt, this.#heldLength, this.#heldTos);
-      this.#flush();
+    if (this.#heldLength > 0) {
+      const length = this.#heldLength;
+      this.#heldLength = 0;
+      this.#append(this.#heldAt, length, this.#heldPayloadAt, this.#heldPayloadLength);
+      if (this.#cutting) this.#cut();
+      if (!this.blocked) this.#flush();
     }
     return !this.blocked;
   }

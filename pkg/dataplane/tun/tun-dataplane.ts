@@ -10,10 +10,8 @@ import { formatPrefix, type Prefix } from "../../addr/prefix.ts";
 import type { Logger } from "../../base/logger.ts";
 import { type Host, HostError } from "../../host/host.ts";
 import type { LeaseKey } from "../../lease/lease.ts";
-import { VNET_HDR_LEN } from "../../packet/vnet.ts";
 import { VXLAN_OVERHEAD } from "../../packet/vxlan.ts";
 import * as libc from "../../sys/libc.ts";
-import { openTun, TUN_OFFLOAD } from "../../sys/tun-device.ts";
 import { batchesAllowed, openUdp } from "../../sys/udp-socket.ts";
 import { WakeFd } from "../../sys/wake-fd.ts";
 import type { Underlay } from "../../underlay/underlay.ts";
@@ -30,10 +28,11 @@ import {
 import type { Table } from "./forwarding-table.ts";
 import { reconcileKernel } from "./kernel-state.ts";
 import { LoopMemory } from "./loop-memory.ts";
+import { openRung, type Rung, RUNGS, segmentWorks } from "./offload.ts";
 import { openDeviceError, openSocketError } from "./open-errors.ts";
 import { peerRows } from "./peer-rows.ts";
 import { Slots } from "./slots.ts";
-import type { Order, WorkerData } from "./worker.ts";
+import type { Order, SteppedDown, WorkerData } from "./worker.ts";
 
 // What absorbs a burst while the loop is busy in the other direction; smaller ones cost retransmits when measured.
 const RCVBUF = 8 * 1024 * 1024;
@@ -45,6 +44,8 @@ export interface TunOptions {
   /** One for each family of the network; kept over restarts by the caller. */
   readonly vtepMac: PerFamily<Mac>;
   readonly verifySender: "default" | "strict";
+  /** A rung of offload.ts, or the highest that works here. */
+  readonly offload: "auto" | Rung;
   readonly host: Host;
   readonly log: Logger;
   /** The script of the packet loop's thread, cmd/twilld/packet-loop.ts. */
@@ -94,10 +95,10 @@ export class TunDataplane implements Dataplane {
   async open(underlay: Underlay): Promise<PlaneAttrs> {
     const fds: number[] = [];
     try {
-      const device = this.#openDevice();
+      const { device, rung } = this.#openDevice();
       fds.push(device);
       const sockets = this.#openSockets(underlay, fds);
-      this.#running = this.#start(device, this.#batched(sockets, fds), underlay, fds);
+      this.#running = this.#start(device, this.#batched(sockets, fds), rung, underlay, fds);
     } catch (error) {
       for (const fd of fds) libc.close(fd);
       throw error;
@@ -105,9 +106,22 @@ export class TunDataplane implements Dataplane {
     return this.#describe(underlay);
   }
 
-  #openDevice(): number {
+  // The highest rung that the device opens on; one that was asked for has to work.
+  #openDevice(): { device: number; rung: Rung } {
+    const { offload } = this.#options;
+    const rungs = offload === "auto" ? RUNGS : [offload];
+    for (const rung of rungs) {
+      const device = this.#tryRung(rung);
+      if (device !== undefined) {
+        return { device, rung };
+      }
+    }
+    throw new DataplaneError(`the kernel does not offer what --offload=${offload} needs: give --offload=auto`);
+  }
+
+  #tryRung(rung: Rung): number | undefined {
     try {
-      return openTun(this.device, VNET_HDR_LEN, TUN_OFFLOAD.none);
+      return openRung(this.device, rung);
     } catch (error) {
       throw openDeviceError(this.device, error);
     }
@@ -152,7 +166,15 @@ export class TunDataplane implements Dataplane {
     return undefined;
   }
 
-  #start(device: number, sockets: Sockets | undefined, underlay: Underlay, fds: readonly number[]): Running {
+  #start(
+    device: number,
+    sockets: Sockets | undefined,
+    rung: Rung,
+    underlay: Underlay,
+    fds: readonly number[],
+  ): Running {
+    const segment = rung !== "none" && segmentWorks(underlay.addr);
+    this.#options.log.info("data plane open", { device: this.device, offload: rung, segment });
     const memory = new LoopMemory();
     const wake = new WakeFd();
     const workerData: WorkerData = {
@@ -160,11 +182,15 @@ export class TunDataplane implements Dataplane {
       device: { name: this.device, fd: device },
       sockets,
       addrs: this.#families.flatMap((family) => underlay.addr[family] ?? []),
+      segment,
       port: this.#options.backend.port,
       wakeFd: wake.fd,
     };
     const worker = new Worker(this.#options.worker, { workerData, name: "packet-loop" });
     let failure: Error | undefined;
+    worker.on("message", ({ steppedDown }: SteppedDown) => {
+      this.#options.log.warn("the kernel refuses an offload, going on without it", { offload: steppedDown });
+    });
     worker.on("error", (error: Error) => {
       failure = error;
     });

@@ -7,6 +7,7 @@ import { Arena } from "../../sys/arena.ts";
 import { LinuxTun } from "../../tun/linux-tun.ts";
 import { DgramBind } from "../../underlay/dgram-bind.ts";
 import { UdpBind } from "../../underlay/udp-bind.ts";
+import { COUNTER } from "./counters.ts";
 import type { Table } from "./forwarding-table.ts";
 import { LoopMemory } from "./loop-memory.ts";
 import { PacketLoop } from "./packet-loop.ts";
@@ -18,8 +19,15 @@ export interface WorkerData {
   /** One per family; without any, the thread opens `addrs` through node:dgram. */
   readonly sockets: { readonly 4?: number; readonly 6?: number } | undefined;
   readonly addrs: readonly Addr[];
+  /** Whether the sockets cut runs (UDP_SEGMENT). */
+  readonly segment: boolean;
   readonly port: number;
   readonly wakeFd: number;
+}
+
+/** What the thread tells: that the kernel refuses an offload, which it then goes on without. */
+export interface SteppedDown {
+  readonly steppedDown: string;
 }
 
 export type Order = { readonly kind: "table"; readonly table: Table } | { readonly kind: "stop" };
@@ -31,7 +39,14 @@ export async function runPacketLoop(data: WorkerData, port: MessagePort): Promis
   const device = new LinuxTun(arena, data.device.name, data.device.fd);
   let seen = 0;
   let stopped = false;
+  let watched: UdpBind | undefined;
   const control = (): boolean => {
+    if (watched && !watched.segment) {
+      watched = undefined;
+      const told: SteppedDown = { steppedDown: "UDP_SEGMENT" };
+      port.postMessage(told);
+      counters.add(COUNTER.offload_steps_down, 1);
+    }
     const { orders } = memory;
     if (orders !== seen) {
       seen = orders;
@@ -44,7 +59,8 @@ export async function runPacketLoop(data: WorkerData, port: MessagePort): Promis
     return !stopped;
   };
   if (data.sockets) {
-    const bind = new UdpBind(arena, data.sockets, data.port);
+    const bind = new UdpBind(arena, data.sockets, data.port, data.segment);
+    if (data.segment) watched = bind;
     new PacketLoop(arena, device, bind, table, counters).run(data.wakeFd, control);
     return;
   }
