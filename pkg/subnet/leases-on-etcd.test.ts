@@ -51,7 +51,9 @@ describe.skipIf(noEtcd)(`leases on a real etcd${noEtcd ? `: ${noEtcd}` : ""}`, (
       expect(await server.ctl("get", "--print-value-only", key)).toBe(
         `{"PublicIP":"192.0.2.1","PublicIPv6":null,"BackendType":"host-gw","NodeID":"id-1","NodeName":"node1"}`,
       );
-      const hex = BigInt(own?.leaseId ?? 0).toString(16);
+      const hex = BigInt(own?.leaseId ?? 0)
+        .toString(16)
+        .padStart(16, "0");
       expect(await server.ctl("lease", "timetolive", "--keys", hex)).toMatch(
         new RegExp(
           `^lease ${hex} granted with TTL\\(86400s\\), remaining\\(86[34]\\d\\ds\\), attached keys\\(\\[${key}\\]\\)$`,
