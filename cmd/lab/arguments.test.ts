@@ -11,6 +11,7 @@ const defaults = {
   dataplane: "tun",
   network: "10.244.0.0/16",
   mtu: 1500,
+  twilldArgs: [],
 };
 
 const read = [
@@ -20,6 +21,7 @@ const read = [
   { args: "up --nodes=5 --pods 0 --detach", command: { ...defaults, nodes: 5, pods: 0, detach: true } },
   { args: "up --network 10.9.1.2/16 --mtu 9000", command: { ...defaults, network: "10.9.0.0/16", mtu: 9000 } },
   { args: "up --dataplane kernel --name b", command: { ...defaults, dataplane: "kernel", name: "b" } },
+  { args: "--pods 1 -- --log-level=debug", command: { ...defaults, pods: 1, twilldArgs: ["--log-level=debug"] } },
   { args: "down", command: { command: "down", name: undefined, all: false } },
   { args: "down --name x --all", command: { command: "down", name: "x", all: true } },
   { args: "exec node2", command: { command: "exec", name: undefined, place: "node2", argv: [] } },

@@ -11,6 +11,8 @@ export interface UpCommand {
   readonly dataplane: "tun" | "kernel";
   readonly network: string;
   readonly mtu: number;
+  /** Further flags for every twilld. */
+  readonly twilldArgs: readonly string[];
 }
 
 /** What the command line asks for. A name that is undefined stands for the only lab there is. */
@@ -67,7 +69,8 @@ export function parseArguments(args: readonly string[]): Command {
 
 function parseUp(args: readonly string[]): UpCommand {
   const values = ["--name", "--nodes", "--pods", "--dataplane", "--network", "--mtu"];
-  const given = new Options("up", args, values, ["--detach"]);
+  const end = args.includes("--") ? args.indexOf("--") : args.length;
+  const given = new Options("up", args.slice(0, end), values, ["--detach"]);
   given.noMore();
   const dataplane = given.value("--dataplane") ?? "tun";
   if (dataplane !== "tun" && dataplane !== "kernel") throw problem(`--dataplane ${dataplane}: give tun or kernel`);
@@ -83,6 +86,7 @@ function parseUp(args: readonly string[]): UpCommand {
     dataplane,
     network: formatPrefix(network),
     mtu: given.count("--mtu", 1500, 1280, 65_535),
+    twilldArgs: args.slice(end + 1),
   };
 }
 

@@ -33,7 +33,7 @@ export async function up(command: UpCommand, options: UpOptions): Promise<boolea
       pods: command.pods,
       config: { Network: command.network, Backend: { Type: "vxlan" } },
       mtu: command.mtu,
-      args: [`--dataplane=${command.dataplane}`],
+      args: [`--dataplane=${command.dataplane}`, ...command.twilldArgs],
       onProgress: progress.show,
       signal,
     });

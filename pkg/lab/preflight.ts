@@ -33,7 +33,7 @@ export async function obstacles(options: { readonly tun: boolean }): Promise<str
 
 function missingPackages(): string[] {
   const path = (labEnvironment()["PATH"] ?? "").split(delimiter);
-  const wanted = PACKAGES.filter(([program]) => !path.some((directory) => existsSync(join(directory, program))));
+  const wanted = PACKAGES.filter(([program]) => !path.some((directory) => isExecutable(join(directory, program))));
   const names = wanted.map(([, name]) => name);
   if (pluginDirectory() === undefined) names.push("containernetworking-plugins");
   return [...new Set(names)];
@@ -43,11 +43,20 @@ function tunObstacle(): string[] {
   if (!existsSync(TUN)) {
     return [`${TUN} is missing: sudo mkdir -p /dev/net && sudo mknod -m 666 ${TUN} c 10 200 (and sudo modprobe tun)`];
   }
+  if (isAccessible(TUN, constants.R_OK | constants.W_OK)) return [];
+  return [`${TUN} may not be opened by this user: sudo chmod 666 ${TUN}, or sudo npm run lab`];
+}
+
+function isExecutable(file: string): boolean {
+  return isAccessible(file, constants.X_OK);
+}
+
+function isAccessible(file: string, mode: number): boolean {
   try {
-    accessSync(TUN, constants.R_OK | constants.W_OK);
-    return [];
+    accessSync(file, mode);
+    return true;
   } catch {
-    return [`${TUN} may not be opened by this user: sudo chmod 666 ${TUN}, or sudo npm run lab`];
+    return false;
   }
 }
 
