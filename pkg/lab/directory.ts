@@ -33,14 +33,11 @@ export function labsDirectory(): string {
   return join(tmpdir(), `twill-lab-${process.geteuid?.() ?? 0}`);
 }
 
-/** Makes the directory of a lab. Throws a ConfigError where a lab of that name runs, or where the place is not ours. */
+/** Makes the directory of a lab. Throws a ConfigError where a lab of that name runs, or where all labs' directory is not ours. */
 export function makeLabDirectory(name: string): string {
   const base = labsDirectory();
   mkdirSync(base, { recursive: true, mode: 0o700 });
-  const stat = lstatSync(base);
-  if (!stat.isDirectory() || stat.uid !== process.geteuid?.()) {
-    throw new ConfigError([`${base} belongs to somebody else: remove it, or set TMPDIR to a directory of your own`]);
-  }
+  checkOwner(base);
   const directory = join(base, name);
   try {
     mkdirSync(directory, { mode: 0o700 });
@@ -64,8 +61,18 @@ export function writeState(directory: string, state: LabState): void {
   renameSync(`${file}.new`, file);
 }
 
+// In a directory that everybody may write to, another user could have made ours first, to have us signal processes and
+// remove files of that user's choice.
+function checkOwner(base: string): void {
+  const stat = lstatSync(base, { throwIfNoEntry: false });
+  if (stat && (!stat.isDirectory() || stat.uid !== process.geteuid?.())) {
+    throw new ConfigError([`${base} belongs to somebody else: remove it, or set TMPDIR to a directory of your own`]);
+  }
+}
+
 /** What the lab of that name has written; undefined where there is none, or none that can be read. */
 export function readState(name: string): LabState | undefined {
+  checkOwner(labsDirectory());
   try {
     return JSON.parse(readFileSync(join(labsDirectory(), name, STATE_FILE), "utf8")) as LabState;
   } catch {
@@ -75,6 +82,7 @@ export function readState(name: string): LabState | undefined {
 
 /** The names of this user's labs, running or left over. */
 export function labNames(): string[] {
+  checkOwner(labsDirectory());
   try {
     return readdirSync(labsDirectory()).sort();
   } catch (error) {

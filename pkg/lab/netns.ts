@@ -8,7 +8,7 @@ export interface Entry {
   readonly userNamespace: boolean;
 }
 
-// PR_SET_PDEATHSIG, prctl(2): the kernel kills the process when the one that started it ends. It has to be set behind
+// PR_SET_PDEATHSIG, prctl(2): the kernel kills the process when the thread that started it ends. It has to be set behind
 // nsenter, since taking on a user namespace's capabilities clears it.
 export const DIE_WITH_PARENT: readonly string[] = ["setpriv", "--pdeathsig", "KILL", "--"];
 

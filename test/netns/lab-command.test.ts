@@ -155,7 +155,7 @@ describe.skipIf(notRoot || !othersMayRead())(rootTitle("the lab of an ordinary u
     expect(started.stdout).toContain("0 % lost (18 packets)");
     expect((await asNobody(0o666, "exec", "--name", name, "pod1.1", "--", "ping", "-c", "1", "pod2.1")).status).toBe(0);
     expect(await asNobody(0o666, "down", "--name", name)).toMatchObject({ status: 0, stderr: "" });
-    expect(existsSync(`/tmp/twill-lab-65534/${name}`)).toBe(false);
+    expect(existsSync(join(tmpdir(), "twill-lab-65534", name))).toBe(false);
   });
 
   test("says what would make it possible where /dev/net/tun may not be opened", async () => {
