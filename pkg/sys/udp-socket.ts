@@ -23,6 +23,8 @@ const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 const IPV6_MTU_DISCOVER = 23;
 const IPV6_RECVTCLASS = 66;
+const SOL_UDP = 17;
+const UDP_GRO = 104;
 
 export const SOCKADDR_LEN = { 4: 16, 6: 28 } as const;
 
@@ -45,6 +47,8 @@ export interface UdpSocket {
   readonly rcvbuf: number;
   /** Whether the size that was asked for was refused and the system's limit (net.core.rmem_max) holds instead. */
   readonly limited: boolean;
+  /** Whether the kernel joins datagrams of one sender (UDP_GRO) as was asked: not before Linux 5.0. */
+  readonly gro: boolean;
 }
 
 /**
@@ -53,13 +57,14 @@ export interface UdpSocket {
  * path is fragmented on the way rather than lost.
  *
  * SO_*BUFFORCE needs CAP_NET_ADMIN over the initial user namespace and is refused in a container; SO_*BUF then gives
- * what the limit allows. Throws a SysError: EADDRINUSE, EADDRNOTAVAIL, EACCES.
+ * what the limit allows. With `gro` a row of datagrams from one sender may arrive joined, their length beside them
+ * (udp(7), UDP_GRO). Throws a SysError: EADDRINUSE, EADDRNOTAVAIL, EACCES.
  */
 export function openUdp(
   family: Family,
   addr: Uint8Array,
   port: number,
-  size: { readonly rcvbuf: number; readonly sndbuf: number },
+  options: { readonly rcvbuf: number; readonly sndbuf: number; readonly gro?: boolean },
 ): UdpSocket {
   const domain = family === 4 ? AF_INET : AF_INET6;
   const fd = libc.check("socket", libc.socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -74,15 +79,17 @@ export function openUdp(
       libc.check("setsockopt IP_MTU_DISCOVER", set(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT));
       libc.check("setsockopt IP_RECVTOS", set(IPPROTO_IP, IP_RECVTOS, 1));
     }
-    const forced = set(SOL_SOCKET, SO_RCVBUFFORCE, size.rcvbuf) === 0;
-    if (!forced) libc.check("setsockopt SO_RCVBUF", set(SOL_SOCKET, SO_RCVBUF, size.rcvbuf));
-    if (set(SOL_SOCKET, SO_SNDBUFFORCE, size.sndbuf) !== 0) {
-      libc.check("setsockopt SO_SNDBUF", set(SOL_SOCKET, SO_SNDBUF, size.sndbuf));
+    const forced = set(SOL_SOCKET, SO_RCVBUFFORCE, options.rcvbuf) === 0;
+    if (!forced) libc.check("setsockopt SO_RCVBUF", set(SOL_SOCKET, SO_RCVBUF, options.rcvbuf));
+    if (set(SOL_SOCKET, SO_SNDBUFFORCE, options.sndbuf) !== 0) {
+      libc.check("setsockopt SO_SNDBUF", set(SOL_SOCKET, SO_SNDBUF, options.sndbuf));
     }
+    const gro = options.gro === true && set(SOL_UDP, UDP_GRO, 1) === 0;
     const name = scratch.alloc(SOCKADDR_LEN[6], 8);
     putSockaddr(scratch, name, family, addr, port);
     libc.check("bind", libc.bind(fd, scratch.address(name), SOCKADDR_LEN[family]));
-    return { fd, port: boundPort(scratch, fd), rcvbuf: getInt(scratch, fd, SOL_SOCKET, SO_RCVBUF), limited: !forced };
+    const rcvbuf = getInt(scratch, fd, SOL_SOCKET, SO_RCVBUF);
+    return { fd, port: boundPort(scratch, fd), rcvbuf, limited: !forced, gro };
   } catch (error) {
     libc.close(fd);
     throw error;

@@ -1,5 +1,5 @@
 import { type Arena, IOVEC_LEN } from "../sys/arena.ts";
-import { EBADFD } from "../sys/errors.ts";
+import { EBADFD, EINVAL } from "../sys/errors.ts";
 import type { Device } from "./device.ts";
 
 /** The twin of LinuxTun for tests: what the loop reads was put in by `inject`, what it writes lies in `written`. */
@@ -10,6 +10,8 @@ export class MemoryTun implements Device {
   readonly written: Uint8Array[] = [];
   /** When set, writes fail with this errno. */
   failWrites = 0;
+  /** Frames that the kernel is to know nothing of: their writes fail with EINVAL. */
+  refuses: ((frame: Uint8Array) => boolean) | undefined;
   readonly #arena: Arena;
   readonly #waiting: Uint8Array[] = [];
   #closed = false;
@@ -37,13 +39,15 @@ export class MemoryTun implements Device {
   write(iov: number, count: number): number {
     if (this.#closed) return -EBADFD;
     if (this.failWrites !== 0) return -this.failWrites;
-    const parts: number[] = [];
+    const parts: Uint8Array[] = [];
     for (let i = 0; i < count; i++) {
       const [target, length] = this.#arena.iovec(iov + i * IOVEC_LEN);
-      parts.push(...this.#arena.bytes.subarray(target, target + length));
+      parts.push(this.#arena.bytes.subarray(target, target + length));
     }
-    this.written.push(Uint8Array.from(parts));
-    return parts.length;
+    const frame = new Uint8Array(Buffer.concat(parts));
+    if (this.refuses?.(frame)) return -EINVAL;
+    this.written.push(frame);
+    return frame.length;
   }
 
   close(): void {

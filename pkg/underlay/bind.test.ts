@@ -6,10 +6,11 @@ import { MemoryUnderlay } from "./memory-bind.ts";
 import { UdpBind } from "./udp-bind.ts";
 
 for (const segment of [false, true]) {
-  bindContract(segment ? "UdpBind with UDP_SEGMENT" : "UdpBind", {
+  bindContract(segment ? "UdpBind with UDP_SEGMENT and UDP_GRO" : "UdpBind", {
     carriesTos: true,
     async open(arena, address) {
-      const socket = openUdp(address.family, addrBytes(address), 0, { rcvbuf: 4 << 20, sndbuf: 4 << 20 });
+      const options = { rcvbuf: 4 << 20, sndbuf: 4 << 20, gro: segment };
+      const socket = openUdp(address.family, addrBytes(address), 0, options);
       return new UdpBind(arena, { [address.family]: socket.fd }, socket.port, segment);
     },
   });

@@ -8,6 +8,8 @@ interface Datagram {
   readonly from: Addr;
   readonly bytes: Uint8Array;
   readonly tos: number;
+  /** When several datagrams arrive joined, as with UDP_GRO: the length of each but the last. */
+  readonly partLength?: number;
 }
 
 /** A network in memory that MemoryBinds meet on. */
@@ -64,7 +66,7 @@ export class MemoryBind implements Bind {
       this.#arena.bytes.set(addrBytes(datagram.from), rx.from[row]);
       rx.family[row] = datagram.from.family;
       rx.length[row] = datagram.bytes.length;
-      rx.partLength[row] = 0;
+      rx.partLength[row] = datagram.partLength ?? 0;
       rx.tos[row] = datagram.tos;
       row++;
     }

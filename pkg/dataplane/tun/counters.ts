@@ -14,6 +14,7 @@ export const COUNTERS = [
   "tx_blocked", // also: how often the socket was full and the TUN queue had to wait
   "rx_packets",
   "rx_bytes",
+  "rx_merged", // also: packets that went to the device as part of a super-packet
   "rx_short",
   "rx_bad_flags", // a bit of the VXLAN header is set that must not be, as vxlan_rcv() drops it
   "rx_bad_vni",

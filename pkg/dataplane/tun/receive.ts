@@ -4,8 +4,7 @@
 // dropped under a name in counters.ts. ForwardingTable says what is looked up.
 
 import { ADDR_BITS, type Family } from "../../addr/family.ts";
-import { get16le, sameBytes } from "../../packet/bytes.ts";
-import { pseudoSum } from "../../packet/checksum.ts";
+import { sameBytes } from "../../packet/bytes.ts";
 import {
   ETHERNET_DST_AT,
   ETHERNET_HEADER_LEN,
@@ -15,38 +14,14 @@ import {
   MAC_LEN,
   etherType,
 } from "../../packet/ethernet.ts";
-import {
-  IPPROTO_TCP,
-  IPPROTO_UDP,
-  ipDstAt,
-  ipHeaderLength,
-  ipPacketLength,
-  ipProtocol,
-  ipSrcAt,
-  ipTos,
-  ipv4HeaderOk,
-  ipv6UpperLayer,
-  ipv6UpperProtocol,
-  ipVersion,
-  isFragment,
-  putIpTos,
-} from "../../packet/ip.ts";
-import { TCP_CHECKSUM_AT, tcpHeaderLength } from "../../packet/tcp.ts";
-import { UDP_CHECKSUM_AT, UDP_HEADER_LEN } from "../../packet/udp.ts";
-import {
-  putVnet,
-  VNET_GSO_NONE,
-  VNET_GSO_TCPV4,
-  VNET_GSO_TCPV6,
-  VNET_HDR_LEN,
-  VNET_NEEDS_CSUM,
-} from "../../packet/vnet.ts";
+import { ipDstAt, ipPacketLength, ipSrcAt, ipTos, ipv4HeaderOk, ipVersion, putIpTos } from "../../packet/ip.ts";
 import { VXLAN_BAD_FLAGS, VXLAN_HEADER_LEN, vxlanVni } from "../../packet/vxlan.ts";
-import { type Arena, IOVEC_LEN } from "../../sys/arena.ts";
-import { EBADFD } from "../../sys/errors.ts";
+import type { Arena } from "../../sys/arena.ts";
 import type { Device } from "../../tun/device.ts";
 import type { Bind } from "../../underlay/bind.ts";
+import { Coalesce } from "./coalesce.ts";
 import { COUNTER, type Counters } from "./counters.ts";
+import { Delivery } from "./delivery.ts";
 import { type FamilyTable, type ForwardingTable, HEADROOM, IN_NETWORK, IN_OWN_SUBNET } from "./forwarding-table.ts";
 import { isNotUnicast } from "./special-addr.ts";
 
@@ -59,23 +34,38 @@ const ECN_CE = 0b11;
 const ACCEPTED = -1;
 
 export class Receive {
-  /** Errno of a device that is gone for good, else 0. */
-  fault = 0;
-
   readonly #arena: Arena;
-  readonly #device: Device;
   readonly #bind: Bind;
   readonly #table: ForwardingTable;
   readonly #counters: Counters;
-  readonly #iovec: number;
+  readonly #delivery: Delivery;
+  readonly #coalesce: Coalesce | undefined;
 
-  constructor(arena: Arena, device: Device, bind: Bind, table: ForwardingTable, counters: Counters) {
+  /** With `merge`, packets that follow each other in one flow go to the device as super-packets: see Coalesce. */
+  constructor(
+    arena: Arena,
+    device: Device,
+    bind: Bind,
+    table: ForwardingTable,
+    counters: Counters,
+    options: { readonly merge: boolean } = { merge: false },
+  ) {
     this.#arena = arena;
-    this.#device = device;
     this.#bind = bind;
     this.#table = table;
     this.#counters = counters;
-    this.#iovec = arena.alloc(IOVEC_LEN, 16);
+    this.#delivery = new Delivery(arena, device, table, counters);
+    this.#coalesce = options.merge ? new Coalesce(arena, this.#delivery, table, counters) : undefined;
+  }
+
+  /** Errno of a device that is gone for good, else 0. */
+  get fault(): number {
+    return this.#delivery.fault;
+  }
+
+  /** Calls `tell`, at most twice in all, when the kernel refuses super-packets and some kind is no longer merged. */
+  onStepDown(tell: (what: string) => void): void {
+    if (this.#coalesce) this.#coalesce.onStepDown = tell;
   }
 
   /** Carries one batch of datagrams. Returns how many came. HOT PATH. */
@@ -96,6 +86,7 @@ export class Receive {
       }
       for (; at < end; at += part) this.#datagram(row, at, Math.min(end, at + part));
     }
+    this.#coalesce?.flush();
     return rows;
   }
 
@@ -104,7 +95,7 @@ export class Receive {
     if (verdict !== ACCEPTED) this.#counters.add(verdict, 1);
   }
 
-  // Returns ACCEPTED, or the counter that the packet is dropped under.
+  // Returns ACCEPTED when the packet is the device's now, or the counter that it is dropped under.
   #carry(row: number, at: number, end: number): number {
     const { bytes } = this.#arena;
     const table = this.#table;
@@ -141,12 +132,9 @@ export class Receive {
 
     const ecn = this.#mergeEcn(ip, rx.tos[row] as number);
     if (ecn !== ACCEPTED) return ecn;
-    const verdict = this.#write(family, inner.mtu, ip, length);
-    if (verdict !== ACCEPTED) return verdict;
-    if (source !== ACCEPTED) this.#counters.add(source, 1);
-    table.countRx(sender, 1, length);
-    this.#counters.add(COUNTER.rx_packets, 1);
-    this.#counters.add(COUNTER.rx_bytes, length);
+    const foreign = source !== ACCEPTED;
+    if (this.#coalesce) this.#coalesce.add(sender, foreign, family, ip, length);
+    else this.#delivery.single(sender, foreign, family, ip, length);
     return ACCEPTED;
   }
 
@@ -184,46 +172,5 @@ export class Receive {
       putIpTos(bytes, ip, (tos & ~ECN_MASK) | ECN_ECT1);
     }
     return ACCEPTED;
-  }
-
-  #write(family: Family, mtu: number, ip: number, length: number): number {
-    const header = ip - VNET_HDR_LEN; // over the Ethernet header, which has been read
-    if (!this.#putVnet(header, family, mtu, ip, length)) return COUNTER.rx_uncut_udp;
-    this.#arena.putIovec(this.#iovec, header, VNET_HDR_LEN + length);
-    const n = this.#device.write(this.#iovec, 1);
-    if (n >= 0) return ACCEPTED;
-    if (n === -EBADFD) this.fault = EBADFD;
-    return COUNTER.tun_write_errors;
-  }
-
-  // The kernel's vxlan device on a veth or on this host hands over packets that no wire would carry: checksums that hold
-  // only the pseudo-header's sum, and TCP super-packets larger than the MTU. Both are said to the TUN device, which
-  // finishes them. A sum that is right as it stands equals the pseudo-header's by chance once in 65,536 times; the
-  // kernel then computes the same sum again. Returns false for a UDP super-packet: where it has to be cut is lost.
-  #putVnet(header: number, family: Family, mtu: number, ip: number, length: number): boolean {
-    const { bytes } = this.#arena;
-    const transport = family === 4 ? ip + ipHeaderLength(bytes, ip) : ipv6UpperLayer(bytes, ip, ip + length);
-    const protocol = family === 4 ? ipProtocol(bytes, ip) : ipv6UpperProtocol(bytes, ip, ip + length);
-    const ihl = transport - ip;
-    const room = length - ihl;
-    const tcp = protocol === IPPROTO_TCP ? tcpHeaderLength(bytes, transport, ip + length) : 0;
-    if (tcp > 0 && !isFragment(bytes, ip)) {
-      if (get16le(bytes, transport + TCP_CHECKSUM_AT) === pseudoSum(bytes, ip, family, protocol, room)) {
-        const size = mtu - ihl - tcp;
-        const cut = length > mtu && size > 0;
-        const type = !cut ? VNET_GSO_NONE : family === 4 ? VNET_GSO_TCPV4 : VNET_GSO_TCPV6;
-        putVnet(bytes, header, VNET_NEEDS_CSUM, type, ihl + tcp, cut ? size : 0, ihl, TCP_CHECKSUM_AT);
-        return true;
-      }
-    } else if (protocol === IPPROTO_UDP && room >= UDP_HEADER_LEN && !isFragment(bytes, ip)) {
-      const checksum = get16le(bytes, transport + UDP_CHECKSUM_AT);
-      if (checksum !== 0 && checksum === pseudoSum(bytes, ip, family, protocol, room)) {
-        if (length > mtu) return false;
-        putVnet(bytes, header, VNET_NEEDS_CSUM, VNET_GSO_NONE, ihl + UDP_HEADER_LEN, 0, ihl, UDP_CHECKSUM_AT);
-        return true;
-      }
-    }
-    putVnet(bytes, header, 0, VNET_GSO_NONE, 0, 0, 0, 0);
-    return true;
   }
 }
