@@ -23,7 +23,11 @@ export interface OverlayParts {
   /** Looks at the host. Throws an Error that says what is missing. */
   readonly chooseUnderlay: (families: readonly Family[]) => Promise<ChosenUnderlay>;
   /** Masquerade and forward accepts. Resolves to what could not be set, a sentence each. */
-  readonly setTraffic: (network: PerFamily<Prefix>, own: PerFamily<Prefix>) => Promise<readonly string[]>;
+  readonly setTraffic: (
+    network: PerFamily<Prefix>,
+    own: PerFamily<Prefix>,
+    devices: readonly string[],
+  ) => Promise<readonly string[]>;
   readonly vtepMac: Required<PerFamily<Mac>>;
   /** Called when `problems` has changed outside of a reconcile. */
   readonly changed: () => void;
@@ -171,7 +175,7 @@ export class Overlay {
 
   async #setTraffic(network: NetworkConfig, own: PerFamily<Prefix>): Promise<readonly string[]> {
     try {
-      return await this.#parts.setTraffic(network.network, own);
+      return await this.#parts.setTraffic(network.network, own, this.plane?.forwards ?? []);
     } catch (error) {
       return [`cannot set the traffic rules: ${describeError(error)}`];
     }

@@ -60,7 +60,8 @@ export async function runAgent(world: World, signal: AbortSignal): Promise<void>
       overlay: {
         openDataplane: world.openDataplane,
         chooseUnderlay: (families) => readUnderlay(host, config.underlay, families),
-        setTraffic: (network, own) => traffic.reconcile({ network, own, ipMasq, randomFully, forwardRules }),
+        setTraffic: (network, own, devices) =>
+          traffic.reconcile({ network, own, ipMasq, randomFully, forwardRules, devices }),
       },
     });
     await agent.run(signal);

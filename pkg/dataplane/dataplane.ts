@@ -9,6 +9,9 @@ import type { Underlay } from "../underlay/underlay.ts";
 export interface Dataplane {
   readonly name: "tun" | "kernel" | "host-gw";
 
+  /** Interfaces whose packets the host must forward for the plane, wherever they go. Known after open. */
+  readonly forwards: readonly string[];
+
   /** What an inner packet may measure once our headers are paid for, by inner family. Known after open. */
   readonly mtu: PerFamily<number>;
 

@@ -19,6 +19,7 @@ const OVERHEAD = { 4: 20 + 8 + 8 + 14, 6: 40 + 8 + 8 + 14 } as const;
 
 /** A data plane that carries nothing and remembers what it was told: the twin for tests and simulations. */
 export class MemoryDataplane implements Dataplane {
+  readonly forwards: readonly string[] = [];
   readonly name = "tun";
   readonly done: Promise<void>;
 

@@ -66,10 +66,10 @@ export interface Host {
   ): Promise<boolean>;
 
   /**
-   * The chains ("inet firewall forward") that hook into forwarding, drop by policy and are not iptables' own. No accept
-   * of ours overrules them: they must let pods through by themselves.
+   * The chains that hook into forwarding and are neither iptables' own nor ours. No accept of ours overrules a drop in
+   * them: they must let pods through by themselves.
    */
-  foreignForwardDrops(family: Family): Promise<readonly string[]>;
+  foreignForwardChains(family: Family): Promise<readonly ForwardChain[]>;
 }
 
 export interface Link {
@@ -128,6 +128,12 @@ export type HostChange =
 export type NftFamily = "ip" | "ip6" | "inet";
 
 export type IptablesVariant = "nft" | "legacy";
+
+export interface ForwardChain {
+  /** "inet firewall forward": family, table, chain. */
+  readonly name: string;
+  readonly policy: "accept" | "drop";
+}
 
 /** A base chain of an nftables table. Rules are nft's own JSON expressions (libnftables-json(5)), one list per rule. */
 export interface NftChain {

@@ -3,6 +3,7 @@ import type { Family } from "../addr/family.ts";
 
 import { Commands } from "./command.ts";
 import type {
+  ForwardChain,
   Host,
   HostChange,
   HostError,
@@ -15,7 +16,7 @@ import type {
 } from "./host.ts";
 import { applyChanges, readLinks, readRouteTo, readRoutes } from "./ip.ts";
 import { readIptablesInUse, writeForwardChain } from "./iptables.ts";
-import { readForwardDrops, readNftTable, writeNftTable } from "./nft.ts";
+import { readForwardChains, readNftTable, writeNftTable } from "./nft.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 
 /** The Linux host that we run on, or another network namespace of it. */
@@ -72,7 +73,7 @@ export class LinuxHost implements Host {
     return writeForwardChain(this.#commands, family, variant, chain, rules);
   }
 
-  foreignForwardDrops(family: Family): Promise<readonly string[]> {
-    return readForwardDrops(this.#commands, family);
+  foreignForwardChains(family: Family): Promise<readonly ForwardChain[]> {
+    return readForwardChains(this.#commands, family);
   }
 }

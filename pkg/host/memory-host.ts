@@ -5,6 +5,7 @@ import { type InterfaceAddr, containsAddr, prefixOf, samePrefix } from "../addr/
 
 import { describeChange, invalidDevice } from "./change.ts";
 import {
+  type ForwardChain,
   type Host,
   type HostChange,
   HostError,
@@ -51,8 +52,8 @@ export class MemoryHost implements Host {
   /** Every change that was carried out, in order: a reconcile that had nothing to do leaves this as it was. */
   readonly applied: HostChange[] = [];
 
-  /** What foreignForwardDrops tells: chains with their table and its family. */
-  readonly forwardDrops: string[] = [];
+  /** What foreignForwardChains tells. */
+  readonly forwardChains: ForwardChain[] = [];
 
   readonly #links: MemoryLink[] = [];
   readonly #routes: Route[] = [];
@@ -181,8 +182,8 @@ export class MemoryHost implements Host {
     return JSON.stringify([table.forward, table.chains.get(chain)]) !== before;
   }
 
-  async foreignForwardDrops(family: Family): Promise<readonly string[]> {
-    return this.forwardDrops.filter((chain) => !chain.startsWith(family === 4 ? "ip6 " : "ip "));
+  async foreignForwardChains(family: Family): Promise<readonly ForwardChain[]> {
+    return this.forwardChains.filter(({ name }) => !name.startsWith(family === 4 ? "ip6 " : "ip "));
   }
 
   // Carries out one change as the kernel would. The answer is why it refused, in iproute2's words.

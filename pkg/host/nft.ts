@@ -1,7 +1,7 @@
 import type { Family } from "../addr/family.ts";
 
 import type { Commands } from "./command.ts";
-import { HostError, type NftChain, type NftFamily } from "./host.ts";
+import { type ForwardChain, HostError, type NftChain, type NftFamily } from "./host.ts";
 
 // Whole tables of nftables through nft's JSON interface, libnftables-json(5).
 
@@ -67,15 +67,17 @@ export async function readNftTable(
   return [...chains.values()];
 }
 
-/** See Host.foreignForwardDrops. */
-export async function readForwardDrops(commands: Commands, family: Family): Promise<string[]> {
+/** See Host.foreignForwardChains. */
+export async function readForwardChains(commands: Commands, family: Family): Promise<ForwardChain[]> {
   const { code, stdout, stderr } = await commands.run("nft", ["-j", "list", "chains"]);
   if (code !== 0) throw new HostError(`cannot list the chains of nftables: ${clean(stderr)}`);
   const hooked = family === 4 ? ["ip", "inet"] : ["ip6", "inet"];
   return (JSON.parse(stdout) as NftOutput).nftables.flatMap(({ chain }) => {
-    if (chain?.hook !== "forward" || chain.policy !== "drop" || !hooked.includes(chain.family)) return [];
-    const iptables = chain.family !== "inet" && chain.table === "filter" && chain.name === "FORWARD";
-    return iptables ? [] : [`${chain.family} ${chain.table} ${chain.name}`];
+    if (chain?.hook !== "forward" || !hooked.includes(chain.family)) return [];
+    // iptables' chains bear the names of its tables and hooks: filter, mangle, security; FORWARD.
+    if (chain.family !== "inet" && chain.name === "FORWARD") return [];
+    const policy = chain.policy === "drop" ? "drop" : "accept";
+    return [{ name: `${chain.family} ${chain.table} ${chain.name}`, policy }];
   });
 }
 

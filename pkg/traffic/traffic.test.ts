@@ -12,6 +12,7 @@ const want: TrafficWant = {
   ipMasq: true,
   randomFully: true,
   forwardRules: true,
+  devices: [],
 };
 const dual: TrafficWant = {
   ...want,
@@ -158,7 +159,7 @@ test("what fails is told in a sentence and does not stop the rest", async () => 
 
 test("a chain of somebody else that drops is named once, and again when it comes back", async () => {
   const { host, log, traffic } = make();
-  host.forwardDrops.push("inet firewall forward");
+  host.forwardChains.push({ name: "inet firewall forward", policy: "drop" });
   await traffic.reconcile(dual);
   await traffic.reconcile(dual);
   const warned = (): unknown[] => log.lines.filter((line) => line.level === "warn").map((line) => line.fields);
@@ -166,9 +167,9 @@ test("a chain of somebody else that drops is named once, and again when it comes
     { family: 4, chain: "inet firewall forward" },
     { family: 6, chain: "inet firewall forward" },
   ]);
-  host.forwardDrops.pop();
+  host.forwardChains.pop();
   await traffic.reconcile(dual);
-  host.forwardDrops.push("ip filter forward");
+  host.forwardChains.push({ name: "ip filter forward", policy: "drop" });
   await traffic.reconcile(dual);
   expect(warned()).toHaveLength(3);
 });

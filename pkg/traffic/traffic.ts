@@ -27,6 +27,8 @@ export interface TrafficWant {
   readonly ipMasq: boolean;
   readonly randomFully: boolean;
   readonly forwardRules: boolean;
+  /** Interfaces whose packets the host forwards for us, wherever they go. */
+  readonly devices: readonly string[];
 }
 
 /** Keeps masquerading and forward accepts as they should be. Calls must not overlap. */
@@ -55,7 +57,7 @@ export class Traffic {
       const own = want.own[family];
       const masquerade = want.ipMasq && network && own ? [masqueradeChain(network, own, want.randomFully)] : undefined;
       await attempt(problems, `masquerade pods over IPv${family}`, () => this.#setMasquerade(family, masquerade));
-      const accepts = want.forwardRules && network ? forwardRules(network) : undefined;
+      const accepts = want.forwardRules && network ? forwardRules(network, want.devices) : undefined;
       await attempt(problems, `accept pods' IPv${family} traffic in FORWARD`, () => this.#setForward(family, accepts));
       if (accepts) await attempt(problems, `see who drops IPv${family} traffic`, () => this.#tellDrops(family));
     }
@@ -100,7 +102,8 @@ export class Traffic {
 
   // Once for each chain, as long as it stands: whether it accepts pods by a rule of its own, we cannot know.
   async #tellDrops(family: Family): Promise<void> {
-    const chains = (await this.#host.foreignForwardDrops(family)).map((chain) => `${family} ${chain}`);
+    const dropping = (await this.#host.foreignForwardChains(family)).filter(({ policy }) => policy === "drop");
+    const chains = dropping.map(({ name }) => `${family} ${name}`);
     for (const key of this.#drops) if (key.startsWith(`${family} `) && !chains.includes(key)) this.#drops.delete(key);
     for (const key of chains) {
       if (this.#drops.has(key)) continue;
@@ -130,9 +133,12 @@ export async function removeTraffic(host: Host): Promise<readonly string[]> {
   return problems;
 }
 
-function forwardRules(network: Prefix): readonly (readonly string[])[] {
-  const comment = ["-m", "comment", "--comment", "twill: pods", "-j", "ACCEPT"];
-  return ["-s", "-d"].map((side) => [side, formatPrefix(network), ...comment]);
+function forwardRules(network: Prefix, devices: readonly string[]): readonly (readonly string[])[] {
+  const accept = (comment: string): string[] => ["-m", "comment", "--comment", comment, "-j", "ACCEPT"];
+  return [
+    ...["-s", "-d"].map((side) => [side, formatPrefix(network), ...accept("twill: pods")]),
+    ...devices.map((device) => ["-i", device, ...accept("twill: tunnel")]),
+  ];
 }
 
 async function attempt(problems: string[], what: string, fn: () => Promise<void>): Promise<void> {

@@ -36,6 +36,7 @@ const want: TrafficWant = {
   ipMasq: true,
   randomFully: true,
   forwardRules: true,
+  devices: [],
 };
 
 const PORT = 7777;

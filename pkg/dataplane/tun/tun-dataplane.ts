@@ -70,6 +70,7 @@ export class TunDataplane implements Dataplane {
   readonly device: string;
   readonly done: Promise<void>;
   mtu: PerFamily<number> = {};
+  forwards: readonly string[] = [];
 
   readonly #options: TunOptions;
   readonly #families: readonly Family[];
