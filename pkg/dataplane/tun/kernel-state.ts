@@ -2,21 +2,33 @@
 // per peer's subnet, and the sysctls without which no pod packet is forwarded. Read, compared and repaired at every
 // reconcile.
 
+import type { Addr } from "../../addr/addr.ts";
 import { ADDR_BITS, FAMILIES, type Family, type PerFamily } from "../../addr/family.ts";
 import { formatInterfaceAddr, type InterfaceAddr, type Prefix } from "../../addr/prefix.ts";
 import type { Host, HostChange, HostError, Link, Route } from "../../host/host.ts";
-import { sameRoute } from "../../host/route.ts";
+import type { Underlay } from "../../underlay/underlay.ts";
+import { isPlainRoute, onLinkBy, plainRoute } from "../direct-routing.ts";
+import { setForwarding, setSysctls, type Sysctl } from "../forwarding.ts";
+import { reconcileRoutes } from "../routes.ts";
 
-/** The device as it should be. */
+/** The device as it should be, and how each peer's subnet is reached. */
 export interface DeviceWant {
   readonly name: string;
   readonly mtu: PerFamily<number>;
+  readonly network: PerFamily<Prefix>;
   readonly own: PerFamily<Prefix>;
-  /** Every peer's subnet. */
-  readonly subnets: readonly Prefix[];
+  readonly peers: readonly PeerSubnet[];
+  readonly underlay: Underlay;
+  /** Whether peers on our link are reached without the tunnel. */
+  readonly directRouting: boolean;
 }
 
-/** Why something could not be set: for routes by the index of the subnet, for the rest as sentences. */
+export interface PeerSubnet {
+  readonly subnet: Prefix;
+  readonly publicIp: Addr;
+}
+
+/** Why something could not be set: for routes by the index of the peer's subnet, for the rest as sentences. */
 export interface KernelProblems {
   readonly routes: ReadonlyMap<number, HostError>;
   readonly others: readonly string[];
@@ -33,46 +45,20 @@ export async function reconcileKernel(host: Host, want: DeviceWant): Promise<Ker
   const link = (await host.links()).find((each) => each.name === want.name);
   const deviceChanges = linkChanges(want, link, families);
   for (const error of await host.apply(deviceChanges)) if (error) others.push(error.message);
-  others.push(...(await setSysctls(host, want, families)));
+  others.push(...(await setForwarding(host, families, want.underlay.name)));
+  others.push(...(await setSysctls(host, deviceSysctls(want, families))));
 
-  const changes: HostChange[] = [];
-  const subnetOf: (number | undefined)[] = [];
-  const desired = want.subnets.map((dst): Route => ({ dst, dev: want.name }));
-  const actual: Route[] = [];
-  for (const family of families) {
-    // The kernel's own routes (of the device's address, of IPv6 link-local) come and go with it.
-    const ours = (await host.routes(family)).filter((route) => route.dev === want.name && route.protocol !== "kernel");
-    actual.push(...ours);
-  }
-  const wanted = new Map(desired.map((route, i) => [routeKey(route), i]));
-  const present = new Set<number>();
-  for (const route of actual) {
-    const i = wanted.get(routeKey(route));
-    const match = i === undefined ? undefined : desired[i];
-    if (i !== undefined && match && sameRoute(route, match)) {
-      present.add(i);
-    } else {
-      changes.push({ kind: "delete-route", route });
-      subnetOf.push(undefined);
-    }
-  }
-  for (const [i, route] of desired.entries()) {
-    if (present.has(i)) continue;
-    changes.push({ kind: "route", route });
-    subnetOf.push(i);
-  }
-  const routes = new Map<number, HostError>();
-  for (const [i, error] of (await host.apply(changes)).entries()) {
-    if (!error) continue;
-    const subnet = subnetOf[i];
-    if (subnet === undefined) others.push(error.message);
-    else routes.set(subnet, error);
-  }
-  return { routes, others };
-}
-
-function routeKey(route: Route): string {
-  return route.dst ? `${route.dst.family} ${route.dst.value} ${route.dst.length}` : "default";
+  const tables: { [F in Family]?: readonly Route[] } = {};
+  for (const family of families) tables[family] = await host.routes(family);
+  const isDirect = want.directRouting ? onLinkBy(tables, want.underlay, want.network) : (): boolean => false;
+  const desired = want.peers.map(({ subnet, publicIp }): Route =>
+    isDirect(publicIp) ? plainRoute(subnet, publicIp, want.underlay) : { dst: subnet, dev: want.name },
+  );
+  // The kernel's own routes (of the device's address, of IPv6 link-local) come and go with the device.
+  const ours = (route: Route): boolean =>
+    (route.dev === want.name && route.protocol !== "kernel") || isPlainRoute(route, want.network);
+  const problems = await reconcileRoutes(host, desired, Object.values(tables).flat(), ours);
+  return { routes: problems.failed, others: [...others, ...problems.others] };
 }
 
 /** The device's own address: the subnet's network address with a full mask, as flannel gives its device. */
@@ -107,30 +93,14 @@ function linkChanges(want: DeviceWant, link: Link | undefined, families: readonl
 
 // Loose reverse-path filtering on the device: a peer's host answers a pod from its PublicIP, whose way back is not the
 // device. Who may send what is checked by the packet loop, more strictly than rp_filter could.
-function sysctls(want: DeviceWant, families: readonly Family[]): readonly (readonly [path: string, value: string])[] {
+function deviceSysctls(want: DeviceWant, families: readonly Family[]): readonly Sysctl[] {
   const dev = want.name;
-  const list: (readonly [string, string])[] = [];
-  if (families.includes(4)) {
-    list.push(["net/ipv4/ip_forward", "1"], [`net/ipv4/conf/${dev}/rp_filter`, "2"]);
-  }
+  const list: Sysctl[] = [];
+  if (families.includes(4)) list.push([`net/ipv4/conf/${dev}/rp_filter`, "2"]);
   if (families.includes(6)) {
-    list.push(["net/ipv6/conf/all/forwarding", "1"], [`net/ipv6/conf/${dev}/accept_ra`, "0"]);
+    list.push([`net/ipv6/conf/${dev}/accept_ra`, "0"]);
     // The device has one MTU, IPv4's in dual stack; IPv6 loses 20 bytes more to its outer header.
     list.push([`net/ipv6/conf/${dev}/mtu`, String(want.mtu[6] ?? 1280)]);
   }
   return list;
-}
-
-async function setSysctls(host: Host, want: DeviceWant, families: readonly Family[]): Promise<string[]> {
-  const problems: string[] = [];
-  for (const [path, value] of sysctls(want, families)) {
-    try {
-      // Compared first: in a container /proc/sys is read-only, and right if whoever runs it has set it.
-      if ((await host.sysctl(path)) !== value) await host.setSysctl(path, value);
-    } catch (error) {
-      if (!(error instanceof Error)) throw error;
-      problems.push(error.message);
-    }
-  }
-  return problems;
 }

@@ -1,8 +1,8 @@
-import { formatAddr, sameAddr } from "../../addr/addr.ts";
-import { FAMILIES, type Family, type PerFamily } from "../../addr/family.ts";
-import { containsPrefix, formatPrefix, overlaps, type Prefix } from "../../addr/prefix.ts";
-import type { Lease, LeaseKey } from "../../lease/lease.ts";
+import type { Family, PerFamily } from "../../addr/family.ts";
+import { formatPrefix, type Prefix } from "../../addr/prefix.ts";
+import type { LeaseKey } from "../../lease/lease.ts";
 import type { PeerState, Want } from "../dataplane.ts";
+import { refusalOf } from "../peer-refusal.ts";
 import type { TableRow } from "./forwarding-table.ts";
 import type { Slots } from "./slots.ts";
 
@@ -20,7 +20,7 @@ export function peerRows(want: Want, families: readonly Family[], network: PerFa
   const rows: TableRow[] = [];
   const states = new Map<LeaseKey, PeerState>();
   for (const peer of want.peers) {
-    const problem = refusal(peer, want, network);
+    const problem = refusalOf(peer, want, network);
     if (problem !== undefined) {
       states.set(peer.key, { failed: problem });
       continue;
@@ -40,26 +40,4 @@ export function peerRows(want: Want, families: readonly Family[], network: PerFa
     states.set(peer.key, state);
   }
   return { rows, states };
-}
-
-function refusal(peer: Lease, want: Want, network: PerFamily<Prefix>): string | undefined {
-  for (const family of FAMILIES) {
-    const subnet = peer.subnet[family];
-    const whole = network[family];
-    if (subnet && whole && !containsPrefix(whole, subnet)) {
-      return `its subnet ${formatPrefix(subnet)} lies outside the network ${formatPrefix(whole)}`;
-    }
-    const own = want.own.subnet[family];
-    if (subnet && own && overlaps(subnet, own)) {
-      return `its subnet ${formatPrefix(subnet)} overlaps this node's own ${formatPrefix(own)}`;
-    }
-    const publicIp = peer.attrs.publicIp[family];
-    if (
-      publicIp &&
-      (sameAddr(publicIp, want.underlay.publicIp[family]) || sameAddr(publicIp, want.underlay.addr[family]))
-    ) {
-      return `it claims this node's own address ${formatAddr(publicIp)}`;
-    }
-  }
-  return undefined;
 }

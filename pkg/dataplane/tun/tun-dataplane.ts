@@ -39,7 +39,13 @@ const RCVBUF = 8 * 1024 * 1024;
 const SNDBUF = 4 * 1024 * 1024;
 
 export interface TunOptions {
-  readonly backend: { readonly vni: number; readonly port: number; readonly mtu: number | undefined };
+  readonly backend: {
+    readonly vni: number;
+    readonly port: number;
+    readonly mtu: number | undefined;
+    /** Reach peers on our link without the tunnel. */
+    readonly directRouting?: boolean;
+  };
   readonly network: PerFamily<Prefix>;
   /** One for each family of the network; kept over restarts by the caller. */
   readonly vtepMac: PerFamily<Mac>;
@@ -231,8 +237,11 @@ export class TunDataplane implements Dataplane {
     const problems = await reconcileKernel(this.#options.host, {
       name: this.device,
       mtu: this.mtu,
+      network: this.#options.network,
       own: want.own.subnet,
-      subnets: rows.map((row) => row.subnet),
+      peers: rows,
+      underlay: want.underlay,
+      directRouting: this.#options.backend.directRouting ?? false,
     });
     for (const [i, error] of problems.routes) {
       const row = rows[i];
