@@ -11,7 +11,7 @@ import { systemClock } from "../../pkg/base/clock.ts";
 import { ConfigError, describeError } from "../../pkg/base/errors.ts";
 import type { Logger } from "../../pkg/base/logger.ts";
 import { VERSION } from "../../pkg/base/version.ts";
-import { DataplaneError } from "../../pkg/dataplane/dataplane.ts";
+import { HostGwDataplane } from "../../pkg/dataplane/hostgw/hostgw-dataplane.ts";
 import { TunDataplane } from "../../pkg/dataplane/tun/tun-dataplane.ts";
 import { LinuxHost } from "../../pkg/host/linux-host.ts";
 import { EtcdRegistry } from "../../pkg/subnet/etcd-registry.ts";
@@ -71,12 +71,8 @@ async function run(config: AgentConfig, log: Logger, signal: AbortSignal): Promi
 
 function dataplanes(config: AgentConfig, host: LinuxHost, log: Logger): World["openDataplane"] {
   return ({ network, backend }, vtepMac) => {
+    if (backend.type === "host-gw") return new HostGwDataplane({ network, host, log });
     if (config.dataplane !== "tun") throw new ConfigError([`there is no data plane ${config.dataplane} yet: give tun`]);
-    if (backend.type !== "vxlan") {
-      throw new DataplaneError(
-        `the network config asks for the backend ${backend.type}, which twilld does not carry yet: make it vxlan`,
-      );
-    }
     const { verifySender, offload } = config;
     return new TunDataplane({ backend, network, vtepMac, verifySender, offload, host, log, worker: PACKET_LOOP });
   };
