@@ -91,9 +91,9 @@ export class Coalesce {
 
   /**
    * Takes a packet of `length` bytes at `ip`, which must stay there until flush(). It is written then or before, never
-   * ahead of an earlier one of its flow. `sender` is the slot of the peer it came from. HOT PATH.
+   * ahead of an earlier one of its flow. The rest as in Delivery.single. HOT PATH.
    */
-  add(sender: number, foreign: boolean, family: Family, ip: number, length: number): void {
+  add(sender: number, foreign: boolean, family: Family, ip: number, length: number, cut: number): void {
     const { bytes } = this.#arena;
     const protocol = ipProtocol(bytes, ip);
     const transport = ip + ipHeader(family);
@@ -102,21 +102,21 @@ export class Coalesce {
     if (!plain || (protocol !== IPPROTO_TCP && protocol !== IPPROTO_UDP) || end - transport < UDP_HEADER_LEN) {
       // It may belong to any flow between these addresses: a fragment has no ports.
       this.#flushBetween(family, ip);
-      return this.#delivery.single(sender, foreign, family, ip, length);
+      return this.#delivery.single(sender, foreign, family, ip, length, cut);
     }
     const key = flowKey(bytes, transport);
     const row = this.#find(key, family, protocol, ip);
     const header = this.#mergeHeader(protocol, transport, end);
-    if (header === 0 || length > (this.#table.family[family]?.mtu ?? MAX_LENGTH)) {
+    if (header === 0 || cut > 0 || length > (this.#table.family[family]?.mtu ?? MAX_LENGTH)) {
       if (row >= 0) this.#flushRow(row);
-      return this.#delivery.single(sender, foreign, family, ip, length);
+      return this.#delivery.single(sender, foreign, family, ip, length, cut);
     }
     if (row >= 0) {
       if (this.#join(row, sender, ip, transport, transport - ip + header, length)) return;
       this.#flushRow(row);
     }
     if (protocol === IPPROTO_TCP && (tcpFlags(bytes, transport) & TCP_PSH) !== 0) {
-      return this.#delivery.single(sender, foreign, family, ip, length); // nothing may follow it
+      return this.#delivery.single(sender, foreign, family, ip, length, cut); // nothing may follow it
     }
     this.#begin(key, sender, foreign, family, protocol, ip, transport, header, length);
   }
@@ -252,7 +252,7 @@ export class Coalesce {
   #single(row: number, segment: number, length: number): void {
     const ip = this.#ip[row * MAX_SEGMENTS + segment] as number;
     const family = this.#family[row] as Family;
-    this.#delivery.single(this.#sender[row] as number, this.#foreign[row] !== 0, family, ip, length);
+    this.#delivery.single(this.#sender[row] as number, this.#foreign[row] !== 0, family, ip, length, 0);
   }
 
   // Makes the first segment's headers those of the whole.

@@ -20,6 +20,7 @@ import {
   VNET_GSO_NONE,
   VNET_GSO_TCPV4,
   VNET_GSO_TCPV6,
+  VNET_GSO_UDP_L4,
   VNET_HDR_LEN,
   VNET_NEEDS_CSUM,
 } from "../../packet/vnet.ts";
@@ -49,12 +50,12 @@ export class Delivery {
 
   /**
    * Writes the packet of `length` bytes at `ip`, over whose last VNET_HDR_LEN bytes in front a virtio-net header is put.
-   * `sender` is the slot of the peer it came from. HOT PATH.
+   * `sender` is the slot of the peer it came from, `foreign` whether its source is none of the pod network's. `cut` is the
+   * payload of each datagram in a UDP super-packet, where the socket gave it, else 0. HOT PATH.
    */
-  single(sender: number, foreign: boolean, family: Family, ip: number, length: number): void {
+  single(sender: number, foreign: boolean, family: Family, ip: number, length: number, cut: number): void {
     const header = ip - VNET_HDR_LEN; // over the Ethernet header, which has been read
-    const mtu = this.#table.family[family]?.mtu ?? 0xffff;
-    if (!this.#putVnet(header, family, mtu, ip, length)) return this.#counters.add(COUNTER.rx_uncut_udp, 1);
+    if (!this.#putVnet(header, family, ip, length, cut)) return this.#counters.add(COUNTER.rx_uncut_udp, 1);
     this.#arena.putIovec(this.#iovec, header, VNET_HDR_LEN + length);
     const n = this.write(this.#iovec, 1);
     if (n < 0) return this.#counters.add(COUNTER.tun_write_errors, 1);
@@ -77,11 +78,13 @@ export class Delivery {
   }
 
   // The kernel's vxlan device on a veth or on this host hands over packets that no wire would carry: checksums that hold
-  // only the pseudo-header's sum, and TCP super-packets larger than the MTU. Both are said to the TUN device, which
-  // finishes them. A sum that is right as it stands equals the pseudo-header's by chance once in 65,536 times; the
-  // kernel then computes the same sum again. Returns false for a UDP super-packet: where it has to be cut is lost.
-  #putVnet(header: number, family: Family, mtu: number, ip: number, length: number): boolean {
+  // only the pseudo-header's sum, and TCP and UDP super-packets. This is said to the TUN device, which finishes them. TCP
+  // may be cut anywhere and is cut at the MTU. A sum that is right as it stands equals the pseudo-header's by chance once
+  // in 65,536 times; the kernel then computes the same sum again. Returns false for a UDP super-packet of which it is not
+  // known where to cut it.
+  #putVnet(header: number, family: Family, ip: number, length: number, cut: number): boolean {
     const { bytes } = this.#arena;
+    const mtu = this.#table.family[family]?.mtu ?? 0xffff;
     const transport = family === 4 ? ip + ipHeaderLength(bytes, ip) : ipv6UpperLayer(bytes, ip, ip + length);
     const protocol = family === 4 ? ipProtocol(bytes, ip) : ipv6UpperProtocol(bytes, ip, ip + length);
     const ihl = transport - ip;
@@ -90,19 +93,21 @@ export class Delivery {
     if (tcp > 0 && !isFragment(bytes, ip)) {
       if (get16le(bytes, transport + TCP_CHECKSUM_AT) === pseudoSum(bytes, ip, family, protocol, room)) {
         const size = mtu - ihl - tcp;
-        const cut = length > mtu && size > 0;
-        const type = !cut ? VNET_GSO_NONE : family === 4 ? VNET_GSO_TCPV4 : VNET_GSO_TCPV6;
-        putVnet(bytes, header, VNET_NEEDS_CSUM, type, ihl + tcp, cut ? size : 0, ihl, TCP_CHECKSUM_AT);
+        const large = length > mtu && size > 0;
+        const type = !large ? VNET_GSO_NONE : family === 4 ? VNET_GSO_TCPV4 : VNET_GSO_TCPV6;
+        putVnet(bytes, header, VNET_NEEDS_CSUM, type, ihl + tcp, large ? size : 0, ihl, TCP_CHECKSUM_AT);
         return true;
       }
     } else if (protocol === IPPROTO_UDP && room >= UDP_HEADER_LEN && !isFragment(bytes, ip)) {
       const checksum = get16le(bytes, transport + UDP_CHECKSUM_AT);
       if (checksum !== 0 && checksum === pseudoSum(bytes, ip, family, protocol, room)) {
-        if (length > mtu) return false;
-        putVnet(bytes, header, VNET_NEEDS_CSUM, VNET_GSO_NONE, ihl + UDP_HEADER_LEN, 0, ihl, UDP_CHECKSUM_AT);
+        if (length > mtu && cut === 0) return false;
+        const type = cut === 0 ? VNET_GSO_NONE : VNET_GSO_UDP_L4;
+        putVnet(bytes, header, VNET_NEEDS_CSUM, type, ihl + UDP_HEADER_LEN, cut, ihl, UDP_CHECKSUM_AT);
         return true;
       }
     }
+    if (cut > 0) return false; // no kernel leaves one uncut and yet finishes its checksum
     putVnet(bytes, header, 0, VNET_GSO_NONE, 0, 0, 0, 0);
     return true;
   }

@@ -80,23 +80,31 @@ export class Receive {
       let at = rx.at[row] as number;
       const end = at + (rx.length[row] as number);
       const part = rx.partLength[row] as number;
-      if (part === 0) {
-        this.#datagram(row, at, end);
+      if (part === 0 || this.#isWhole(at, end, part)) {
+        this.#datagram(row, at, end, part);
         continue;
       }
-      for (; at < end; at += part) this.#datagram(row, at, Math.min(end, at + part));
+      for (; at < end; at += part) this.#datagram(row, at, Math.min(end, at + part), 0);
     }
     this.#coalesce?.flush();
     return rows;
   }
 
-  #datagram(row: number, at: number, end: number): void {
-    const verdict = this.#carry(row, at, end);
+  // A UDP super-packet that the kernel's vxlan device on a veth or on this host left uncut is one datagram, and comes with
+  // a part length nevertheless: that of the pod's datagrams in it (net/ipv4/udp.c, udp_cmsg_recv). An inner packet that is
+  // longer than a part and ends with the row is no part.
+  #isWhole(at: number, end: number, part: number): boolean {
+    const length = ipPacketLength(this.#arena.bytes, at + HEADROOM, end);
+    return HEADROOM + length > part && at + HEADROOM + length === end;
+  }
+
+  #datagram(row: number, at: number, end: number, cut: number): void {
+    const verdict = this.#carry(row, at, end, cut);
     if (verdict !== ACCEPTED) this.#counters.add(verdict, 1);
   }
 
-  // Returns ACCEPTED when the packet is the device's now, or the counter that it is dropped under.
-  #carry(row: number, at: number, end: number): number {
+  // `cut` is where a UDP super-packet is to be cut, else 0. Returns ACCEPTED when the packet is the device's now, or the counter that it is dropped under.
+  #carry(row: number, at: number, end: number, cut: number): number {
     const { bytes } = this.#arena;
     const table = this.#table;
     const { rx } = this.#bind;
@@ -133,8 +141,8 @@ export class Receive {
     const ecn = this.#mergeEcn(ip, rx.tos[row] as number);
     if (ecn !== ACCEPTED) return ecn;
     const foreign = source !== ACCEPTED;
-    if (this.#coalesce) this.#coalesce.add(sender, foreign, family, ip, length);
-    else this.#delivery.single(sender, foreign, family, ip, length);
+    if (this.#coalesce) this.#coalesce.add(sender, foreign, family, ip, length, cut);
+    else this.#delivery.single(sender, foreign, family, ip, length, cut);
     return ACCEPTED;
   }
 
