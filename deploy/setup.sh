@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what the lab and the tests need, as far as it is missing: Debian packages, npm modules, the built programs.
 # Plain sh, since it runs before node_modules exists. `npm run lab` and `npm test` begin with it.
-#   setup.sh           all of it
-#   setup.sh modules   only the npm modules
+#   setup.sh [PROGRAM=PACKAGE ...]   all of it, and these programs by their packages
+#   setup.sh modules                 only the npm modules
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -42,6 +42,7 @@ missing_packages() {
   has openssl || echo openssl
   { has unshare && has nsenter && has setpriv; } || echo util-linux
   [ -x /usr/lib/cni/bridge ] || [ -x /opt/cni/bin/bridge ] || echo containernetworking-plugins
+  for wanted; do has "${wanted%%=*}" || echo "${wanted#*=}"; done
 }
 
 apt_install() {
@@ -49,7 +50,7 @@ apt_install() {
 }
 
 install_packages() {
-  packages=$(missing_packages | tr '\n' ' ')
+  packages=$(missing_packages "$@" | sort -u | tr '\n' ' ')
   packages=${packages% }
   [ -n "$packages" ] || return 0
   if ! has apt-get; then die "these Debian packages, or what your system has in their place, are missing: $packages"; fi
@@ -93,7 +94,7 @@ build() {
   step "building" npm run build
 }
 
-[ "${1-}" = modules ] || install_packages
+[ "${1-}" = modules ] || install_packages "$@"
 install_modules
 [ -x node_modules/.bin/node ] || die "the package node is not installed, since npm may not run its install script: npm rebuild node"
 [ "${1-}" = modules ] || build

@@ -13,14 +13,24 @@ interface Report {
   readonly end?: { readonly sum_received?: { readonly bits_per_second?: number } };
 }
 
+export interface ThroughputOptions {
+  readonly seconds: number;
+  /** Takes the server's log. */
+  readonly directory: string;
+  /** Streams side by side; 1 where it is left out. */
+  readonly streams?: number;
+  /** Data runs from `to` to `from`, on connections that `from` opened all the same. */
+  readonly reverse?: boolean;
+}
+
 /**
- * One TCP stream by iperf3 from one pod to another, in bits per second as the receiver counted them. `directory` takes
- * the server's log. Throws with iperf3's words where it fails.
+ * TCP by iperf3 from one pod to another, in bits per second of all streams together, as the receiver counted them.
+ * Throws with iperf3's words where it fails.
  */
 export async function tcpThroughput(
   from: Endpoint,
   to: Endpoint & { readonly address: string },
-  options: { readonly seconds: number; readonly directory: string },
+  options: ThroughputOptions,
 ): Promise<number> {
   const server = await to.netns.start(["iperf3", "--server", "--one-off", "--port", String(PORT)], {
     name: `iperf3 in ${to.name}`,
@@ -36,6 +46,9 @@ export async function tcpThroughput(
       String(PORT),
       "--time",
       String(options.seconds),
+      "--parallel",
+      String(options.streams ?? 1),
+      ...(options.reverse === true ? ["--reverse"] : []),
       "--json",
     ];
     const output = await from.netns.capture(argv, { timeout: options.seconds * 1000 + 10_000 });

@@ -1,0 +1,49 @@
+import { describeError } from "../../pkg/base/errors.ts";
+import type { Lab } from "../../pkg/lab/lab.ts";
+import type { Progress } from "./progress.ts";
+import type { Configuration, Testbed } from "./testbed/testbed.ts";
+import { Unavailable } from "./testbed/testbed.ts";
+
+/** What became of the configurations: a testbed, or the sentence that says why there is none. */
+export interface Opened {
+  readonly testbeds: ReadonlyMap<string, Testbed>;
+  readonly unavailable: ReadonlyMap<string, string>;
+  /** Whether something failed that should have worked, other than being unavailable. */
+  readonly broken: boolean;
+}
+
+/** Sets all of them up, and lets their agents sleep. Throws where one fails without which the others mean nothing. */
+export async function openTestbeds(
+  lab: Lab,
+  configurations: readonly Configuration[],
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<Opened> {
+  const testbeds = new Map<string, Testbed>();
+  const unavailable = new Map<string, string>();
+  let broken = false;
+  for (const configuration of configurations) {
+    const { id, title, required } = configuration;
+    try {
+      signal.throwIfAborted();
+      const testbed = await configuration.open(lab);
+      freeze(testbed);
+      testbeds.set(id, testbed);
+    } catch (cause) {
+      if (required || signal.aborted) throw new Error(`cannot set up ${title}`, { cause });
+      if (!(cause instanceof Unavailable)) broken = true;
+      unavailable.set(id, describeError(cause instanceof Unavailable ? cause.message : cause));
+      progress.say(`${title} is not available: ${unavailable.get(id)}`);
+    }
+  }
+  return { testbeds, unavailable, broken };
+}
+
+/** Stops the agents, so that those that are not measured cost nothing. */
+export function freeze(testbed: Testbed): void {
+  for (const agent of testbed.agents) agent.signal("SIGSTOP");
+}
+
+export function thaw(testbed: Testbed): void {
+  for (const agent of testbed.agents) agent.signal("SIGCONT");
+}
