@@ -22,12 +22,20 @@ export class PacketLoop {
   readonly #bind: Bind;
   readonly #counters: Counters;
 
-  constructor(arena: Arena, device: Device, bind: Bind, table: ForwardingTable, counters: Counters) {
+  /** With `merge`, received packets that follow each other in one flow go to the device joined. */
+  constructor(
+    arena: Arena,
+    device: Device,
+    bind: Bind,
+    table: ForwardingTable,
+    counters: Counters,
+    options: { readonly merge: boolean } = { merge: false },
+  ) {
     this.#arena = arena;
     this.#device = device;
     this.#bind = bind;
     this.#counters = counters;
-    this.receive = new Receive(arena, device, bind, table, counters);
+    this.receive = new Receive(arena, device, bind, table, counters, options);
     this.transmit = new Transmit(arena, device, bind, table, counters);
   }
 

@@ -104,7 +104,7 @@ export class TunDataplane implements Dataplane {
     try {
       const { device, rung } = this.#openDevice();
       fds.push(device);
-      const sockets = this.#openSockets(underlay, fds);
+      const sockets = this.#openSockets(underlay, rung !== "none", fds);
       this.#running = this.#start(device, this.#batched(sockets, fds), rung, underlay, fds);
     } catch (error) {
       for (const fd of fds) libc.close(fd);
@@ -134,7 +134,7 @@ export class TunDataplane implements Dataplane {
     }
   }
 
-  #openSockets(underlay: Underlay, fds: number[]): Sockets {
+  #openSockets(underlay: Underlay, gro: boolean, fds: number[]): Sockets {
     const sockets: Sockets = {};
     const { port } = this.#options.backend;
     for (const family of this.#families) {
@@ -146,7 +146,7 @@ export class TunDataplane implements Dataplane {
         );
       }
       try {
-        const socket = openUdp(family, addrBytes(addr), port, { rcvbuf: RCVBUF, sndbuf: SNDBUF });
+        const socket = openUdp(family, addrBytes(addr), port, { rcvbuf: RCVBUF, sndbuf: SNDBUF, gro });
         fds.push(socket.fd);
         sockets[family] = socket.fd;
         if (socket.limited && socket.rcvbuf < RCVBUF) {
@@ -190,6 +190,7 @@ export class TunDataplane implements Dataplane {
       sockets,
       addrs: this.#families.flatMap((family) => underlay.addr[family] ?? []),
       segment,
+      merge: rung !== "none",
       port: this.#options.backend.port,
       wakeFd: wake.fd,
     };

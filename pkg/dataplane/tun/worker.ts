@@ -21,6 +21,8 @@ export interface WorkerData {
   readonly addrs: readonly Addr[];
   /** Whether the sockets cut runs (UDP_SEGMENT). */
   readonly segment: boolean;
+  /** Whether received packets are merged. */
+  readonly merge: boolean;
   readonly port: number;
   readonly wakeFd: number;
 }
@@ -40,12 +42,15 @@ export async function runPacketLoop(data: WorkerData, port: MessagePort): Promis
   let seen = 0;
   let stopped = false;
   let watched: UdpBind | undefined;
+  const stepDown = (steppedDown: string): void => {
+    const told: SteppedDown = { steppedDown };
+    port.postMessage(told);
+    counters.add(COUNTER.offload_steps_down, 1);
+  };
   const control = (): boolean => {
     if (watched && !watched.segment) {
       watched = undefined;
-      const told: SteppedDown = { steppedDown: "UDP_SEGMENT" };
-      port.postMessage(told);
-      counters.add(COUNTER.offload_steps_down, 1);
+      stepDown("UDP_SEGMENT");
     }
     const { orders } = memory;
     if (orders !== seen) {
@@ -61,7 +66,9 @@ export async function runPacketLoop(data: WorkerData, port: MessagePort): Promis
   if (data.sockets) {
     const bind = new UdpBind(arena, data.sockets, data.port, data.segment);
     if (data.segment) watched = bind;
-    new PacketLoop(arena, device, bind, table, counters).run(data.wakeFd, control);
+    const loop = new PacketLoop(arena, device, bind, table, counters, data);
+    loop.receive.onStepDown(stepDown);
+    loop.run(data.wakeFd, control);
     return;
   }
   const bind = await DgramBind.open(arena, data.addrs, data.port);
