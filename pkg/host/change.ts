@@ -1,3 +1,4 @@
+import { formatAddr } from "../addr/addr.ts";
 import { formatInterfaceAddr } from "../addr/prefix.ts";
 
 import { type HostChange, HostError } from "./host.ts";
@@ -8,6 +9,10 @@ export function describeChange(change: HostChange): string {
   switch (change.kind) {
     case "link":
       return `set up the link ${change.dev}`;
+    case "vxlan":
+      return `make the VXLAN device ${change.dev}`;
+    case "change-vxlan":
+      return `change the VXLAN device ${change.dev}`;
     case "delete-link":
       return `delete the link ${change.dev}`;
     case "address":
@@ -18,13 +23,23 @@ export function describeChange(change: HostChange): string {
       return `add the route ${formatRoute(change.route)}`;
     case "delete-route":
       return `delete the route ${formatRoute(change.route)}`;
+    case "neighbour":
+      return `add the neighbour ${formatAddr(change.addr)} with ${change.mac} to ${change.dev}`;
+    case "delete-neighbour":
+      return `delete the neighbour ${formatAddr(change.addr)} from ${change.dev}`;
+    case "fdb":
+      return `add the FDB entry ${change.mac} dst ${formatAddr(change.dst)} to ${change.dev}`;
+    case "delete-fdb":
+      return `delete the FDB entry ${change.mac} dst ${formatAddr(change.dst)} from ${change.dev}`;
   }
 }
 
-/** Why the change cannot be asked for at all: its device could not be the name of an interface. */
+/** Why the change cannot be asked for at all: a device in it could not be the name of an interface. */
 export function invalidDevice(change: HostChange): HostError | undefined {
   // net/core/dev.c, dev_valid_name; beyond that, `ip -batch` splits at white space and knows quotes and comments.
-  const dev = "route" in change ? change.route.dev : change.dev;
-  if (/^[^\s/:"'\\#]{1,15}$/.test(dev) && dev !== "." && dev !== "..") return undefined;
-  return new HostError(`cannot ${describeChange(change)}: ${JSON.stringify(dev)} is not the name of an interface`);
+  const devs = ["route" in change ? change.route.dev : change.dev];
+  if ("vxlan" in change && change.vxlan.underlay !== undefined) devs.push(change.vxlan.underlay);
+  const bad = devs.find((dev) => !/^[^\s/:"'\\#]{1,15}$/.test(dev) || dev === "." || dev === "..");
+  if (bad === undefined) return undefined;
+  return new HostError(`cannot ${describeChange(change)}: ${JSON.stringify(bad)} is not the name of an interface`);
 }

@@ -1,4 +1,5 @@
-import { type ExecFileException, execFile } from "node:child_process";
+import { type ExecFileException, execFile, execFileSync, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 
 import { describeError, errorCode } from "../base/errors.ts";
@@ -20,6 +21,7 @@ const MOST_OUTPUT = 256 * 1024 * 1024;
 // The Debian package of each tool, for the sentence that tells the operator what to install.
 const PACKAGES: Readonly<Record<string, string>> = {
   ip: "iproute2",
+  bridge: "iproute2",
   nft: "nftables",
   "iptables-nft": "iptables",
   "iptables-nft-restore": "iptables",
@@ -42,8 +44,7 @@ export class Commands {
 
   /** Throws a HostError when the tool is not installed, cannot be started or does not end in time. */
   run(tool: string, args: readonly string[], stdin = ""): Promise<CommandResult> {
-    const [file, argv] =
-      this.#netns === undefined ? [tool, args] : ["ip", ["netns", "exec", this.#netns, tool, ...args]];
+    const [file, argv] = this.#command(tool, args);
     return new Promise((resolve, reject) => {
       const options = { encoding: "utf8", timeout: TIMEOUT_MS, killSignal: "SIGKILL", maxBuffer: MOST_OUTPUT } as const;
       const ended: Ended = (error, stdout, stderr) => {
@@ -61,6 +62,42 @@ export class Commands {
         reject(cannotRun(tool, error));
       }
     });
+  }
+
+  /**
+   * Runs a tool that tells what happens until it is stopped, and hands on each line. Resolves when the signal has stopped
+   * it; throws a HostError when it could not be started or has ended by itself.
+   */
+  follow(tool: string, args: readonly string[], onLine: (line: string) => void, signal: AbortSignal): Promise<void> {
+    const [file, argv] = this.#command(tool, args);
+    return new Promise((resolve, reject) => {
+      const child = spawn(file, argv, { stdio: ["ignore", "pipe", "ignore"], signal, killSignal: "SIGKILL" });
+      let rest = "";
+      child.stdout.setEncoding("utf8").on("data", (text: string) => {
+        const lines = (rest + text).split("\n");
+        rest = lines.pop() ?? "";
+        for (const line of lines) onLine(line);
+      });
+      child.on("error", (error) => (signal.aborted ? undefined : reject(cannotRun(tool, error))));
+      child.on("close", (code) => {
+        if (signal.aborted) resolve();
+        else reject(new HostError(`${tool} ${args.join(" ")} ended with code ${code}`));
+      });
+    });
+  }
+
+  /** The text of a file at once, undefined when it cannot be read. */
+  readSync(path: string): string | undefined {
+    try {
+      if (this.#netns === undefined) return readFileSync(path, "utf8");
+      return execFileSync("ip", ["netns", "exec", this.#netns, "cat", path], { encoding: "utf8" });
+    } catch {
+      return undefined;
+    }
+  }
+
+  #command(tool: string, args: readonly string[]): [file: string, argv: readonly string[]] {
+    return this.#netns === undefined ? [tool, args] : ["ip", ["netns", "exec", this.#netns, tool, ...args]];
   }
 
   /** The text of a file without its last newline, undefined when there is no such file. */

@@ -2,6 +2,7 @@ import type { Addr } from "../addr/addr.ts";
 import type { Family } from "../addr/family.ts";
 import type { Mac } from "../addr/mac.ts";
 import type { InterfaceAddr, Prefix } from "../addr/prefix.ts";
+import type { Clock } from "../base/clock.ts";
 
 /**
  * This host's kernel network state, as far as we read and change it. `LinuxHost` drives iproute2, nft and iptables by
@@ -17,6 +18,21 @@ export interface Host {
    * compare with `sameRoute`.
    */
   routes(family: Family): Promise<readonly Route[]>;
+
+  /** The neighbours (ARP, ND) of one interface; none when there is no such interface. */
+  neighbours(dev: string): Promise<readonly Neighbour[]>;
+
+  /** Where a VXLAN device sends frames, by destination MAC; none when there is no such device. */
+  fdb(dev: string): Promise<readonly FdbEntry[]>;
+
+  /** What an interface has counted since it exists, undefined when there is none. At once: it costs one small file. */
+  linkCounters(dev: string): LinkCounters | undefined;
+
+  /**
+   * Calls `onEvent` for what changes on this host, whoever changed it, we included, until the signal aborts. It is a bell:
+   * an event may come twice, or for something that reads as before. What cannot be watched is left to the caller's timer.
+   */
+  watch(options: WatchOptions): Promise<void>;
 
   /** Which way a packet to `addr` would go, or undefined when it is unreachable. */
   routeTo(addr: Addr): Promise<RouteLookup | undefined>;
@@ -66,10 +82,40 @@ export interface Host {
   ): Promise<boolean>;
 
   /**
+   * Removes a chain of any table of iptables and every jump to it from `hook`; no error where there is none. Resolves to
+   * whether there was something to remove.
+   */
+  removeIptablesChain(
+    family: Family,
+    variant: IptablesVariant,
+    where: { readonly table: "filter" | "nat"; readonly hook: "FORWARD" | "POSTROUTING"; readonly chain: string },
+  ): Promise<boolean>;
+
+  /**
    * The chains that hook into forwarding and are neither iptables' own nor ours. No accept of ours overrules a drop in
    * them: they must let pods through by themselves.
    */
   foreignForwardChains(family: Family): Promise<readonly ForwardChain[]>;
+}
+
+export interface WatchOptions {
+  readonly signal: AbortSignal;
+  readonly onEvent: (event: HostEvent) => void;
+  readonly clock: Clock;
+}
+
+/** What changed. `of`: "eth0" for what belongs to an interface, "ip filter" for a table of nftables, else empty. */
+export interface HostEvent {
+  readonly kind:
+    | "link"
+    | "address"
+    | "route"
+    | "neighbour" // or an FDB entry
+    | "sysctl"
+    | "nft"
+    | "iptables"
+    | "gap"; // the watch had a gap: anything may have changed
+  readonly of: string;
 }
 
 export interface Link {
@@ -82,6 +128,47 @@ export interface Link {
   readonly mac: Mac | undefined;
   readonly txQueueLen: number;
   readonly addresses: readonly LinkAddr[];
+  /** Of a VXLAN device. */
+  readonly vxlan?: Vxlan;
+}
+
+/** A VXLAN device as the kernel has it. */
+export interface Vxlan {
+  readonly vni: number;
+  /** The source address of what it sends. */
+  readonly local: Addr | undefined;
+  /** The interface that it sends through. */
+  readonly underlay: string | undefined;
+  readonly port: number;
+  readonly learning: boolean;
+  readonly gbp: boolean;
+  /** Every other setting that is not as the kernel has it by default: "l2miss", "ttl 5". */
+  readonly others: readonly string[];
+}
+
+/** Which MAC an address on a link has. Permanent ones are somebody's word; the others come and go by themselves. */
+export interface Neighbour {
+  readonly addr: Addr;
+  readonly mac: Mac | undefined;
+  readonly permanent: boolean;
+}
+
+/** Frames to `mac` go to the VTEP `dst`. Those that are not permanent have been learned. */
+export interface FdbEntry {
+  readonly mac: Mac;
+  readonly dst: Addr;
+  readonly permanent: boolean;
+}
+
+export interface LinkCounters {
+  readonly rxPackets: bigint;
+  readonly rxBytes: bigint;
+  readonly rxErrors: bigint;
+  readonly rxDropped: bigint;
+  readonly txPackets: bigint;
+  readonly txBytes: bigint;
+  readonly txErrors: bigint;
+  readonly txDropped: bigint;
 }
 
 export interface LinkAddr extends InterfaceAddr {
@@ -118,12 +205,22 @@ export type HostChange =
       readonly up?: boolean;
       readonly txQueueLen?: number;
       readonly addrGenMode?: "none" | "eui64";
+      readonly mac?: Mac;
     }
+  // Makes a VXLAN device, down, with queue length 0. `others` of its settings cannot be asked for.
+  | { readonly kind: "vxlan"; readonly dev: string; readonly mac: Mac; readonly mtu: number; readonly vxlan: Vxlan }
+  // Changes what the kernel can change in a VXLAN device that exists: local, underlay and learning.
+  | { readonly kind: "change-vxlan"; readonly dev: string; readonly vxlan: Vxlan }
   | { readonly kind: "delete-link"; readonly dev: string }
   | { readonly kind: "address"; readonly dev: string; readonly address: InterfaceAddr }
   | { readonly kind: "delete-address"; readonly dev: string; readonly address: InterfaceAddr }
   | { readonly kind: "route"; readonly route: Route }
-  | { readonly kind: "delete-route"; readonly route: Route };
+  | { readonly kind: "delete-route"; readonly route: Route }
+  // Both permanent.
+  | { readonly kind: "neighbour"; readonly dev: string; readonly addr: Addr; readonly mac: Mac }
+  | { readonly kind: "delete-neighbour"; readonly dev: string; readonly addr: Addr }
+  | { readonly kind: "fdb"; readonly dev: string; readonly mac: Mac; readonly dst: Addr }
+  | { readonly kind: "delete-fdb"; readonly dev: string; readonly mac: Mac; readonly dst: Addr };
 
 export type NftFamily = "ip" | "ip6" | "inet";
 

@@ -1,14 +1,14 @@
 import { type Addr, formatAddr, parseAddr } from "../addr/addr.ts";
 import type { Family } from "../addr/family.ts";
 import { parseMac } from "../addr/mac.ts";
-import { type Prefix, formatInterfaceAddr, parsePrefix, prefixOf } from "../addr/prefix.ts";
+import { type Prefix, parsePrefix, prefixOf } from "../addr/prefix.ts";
 
-import { describeChange, invalidDevice } from "./change.ts";
 import type { Commands } from "./command.ts";
-import { type HostChange, HostError, type Link, type LinkAddr, type Route, type RouteLookup } from "./host.ts";
-import { formatRoute, protocolName, protocolNumber, routeMetric } from "./route.ts";
+import { HostError, type Link, type LinkAddr, type Route, type RouteLookup } from "./host.ts";
+import { protocolName, routeMetric } from "./route.ts";
+import { readVxlan, type VxlanData } from "./vxlan.ts";
 
-// Links, addresses and routes by iproute2: state is read as JSON (`ip -j`), changes go in through one `ip -batch`.
+// Links, addresses and routes as iproute2 shows them in JSON (`ip -j`); batch.ts has the other direction.
 
 interface IpLink {
   readonly ifindex: number;
@@ -18,7 +18,7 @@ interface IpLink {
   readonly txqlen?: number;
   readonly link_type: string;
   readonly address?: string;
-  readonly linkinfo?: { readonly info_kind?: string };
+  readonly linkinfo?: { readonly info_kind?: string; readonly info_data?: VxlanData };
   readonly addr_info: readonly IpAddr[];
 }
 
@@ -53,15 +53,17 @@ export async function readLinks(commands: Commands): Promise<Link[]> {
   const links: Link[] = [];
   for (const row of rows) {
     if (row.ifname === undefined) continue;
+    const { info_kind: kind, info_data: data } = row.linkinfo ?? {};
     links.push({
       index: row.ifindex,
       name: row.ifname,
-      kind: row.linkinfo?.info_kind ?? (row.link_type === "loopback" ? "loopback" : "device"),
+      kind: kind ?? (row.link_type === "loopback" ? "loopback" : "device"),
       mtu: row.mtu,
       up: row.flags.includes("UP"),
       mac: row.link_type === "ether" ? parseMac(row.address ?? "") : undefined,
       txQueueLen: row.txqlen ?? 0,
       addresses: row.addr_info.flatMap(linkAddr),
+      ...(kind === "vxlan" && data && { vxlan: readVxlan(data) }),
     });
   }
   return links;
@@ -127,7 +129,7 @@ export async function readRouteTo(commands: Commands, addr: Addr): Promise<Route
     // Unreachable, blackhole and prohibit come back as errnos of the lookup itself.
     if (/RTNETLINK answers: (Network is unreachable|No route to host|Invalid argument|Permission denied)/.test(stderr))
       return undefined;
-    throw new HostError(`cannot look up the route to ${formatAddr(addr)}: ${clean(stderr)}`);
+    throw new HostError(`cannot look up the route to ${formatAddr(addr)}: ${cleanReason(stderr)}`);
   }
   const [row] = parseRows(stdout) as readonly IpRoute[];
   if (row?.dev === undefined || (row.type !== undefined && row.type !== "unicast" && row.type !== "local"))
@@ -135,89 +137,9 @@ export async function readRouteTo(commands: Commands, addr: Addr): Promise<Route
   return { dev: row.dev, via: parseAddr(row.gateway ?? row.via?.host ?? ""), src: parseAddr(row.prefsrc ?? "") };
 }
 
-/** Carries out the changes by one `ip -force -batch -`; see Host.apply. */
-export async function applyChanges(
-  commands: Commands,
-  changes: readonly HostChange[],
-): Promise<(HostError | undefined)[]> {
-  const results = changes.map(invalidDevice);
-  const lines: string[] = [];
-  const changeOfLine: number[] = [];
-  for (const [i, change] of changes.entries()) {
-    if (results[i]) continue;
-    for (const line of batchLines(change)) {
-      lines.push(line);
-      changeOfLine.push(i);
-    }
-  }
-  if (lines.length === 0) return results;
-  const { code, stderr } = await commands.run("ip", ["-force", "-batch", "-"], `${lines.join("\n")}\n`);
-  const fail = (i: number | undefined, reason: string): void => {
-    const change = i === undefined ? undefined : changes[i];
-    if (i === undefined || !change || results[i] || isDone(change, reason)) return;
-    results[i] = new HostError(`cannot ${describeChange(change)}: ${reason}`);
-  };
-  let said: string[] = [];
-  for (const text of stderr.split("\n")) {
-    const line = /^Command failed .*:(\d+)$/.exec(text)?.[1];
-    if (line === undefined) {
-      if (text.trim() !== "") said.push(text);
-      continue;
-    }
-    fail(changeOfLine[Number(line) - 1], clean(said.join("\n")));
-    said = [];
-  }
-  // 1 is "a line failed"; anything else means that ip gave up, and nobody knows at which line.
-  if (code > 1) for (const i of changes.keys()) fail(i, `ip ended with code ${code}: ${clean(said.join("\n"))}`);
-  return results;
-}
-
-function batchLines(change: HostChange): string[] {
-  switch (change.kind) {
-    case "link":
-      return linkLines(change);
-    case "delete-link":
-      return [`link delete dev ${change.dev}`];
-    case "address":
-      return [`address replace ${formatInterfaceAddr(change.address)} dev ${change.dev}`];
-    case "delete-address":
-      return [`address delete ${formatInterfaceAddr(change.address)} dev ${change.dev}`];
-    case "route":
-      return [`route replace ${batchRoute(change.route)}`];
-    case "delete-route":
-      return [`route delete ${batchRoute(change.route)}`];
-  }
-}
-
-// iproute2 6.1 remembers the last protocol that it looked up by name, and a number after it spoils that memory
-// (lib/rt_names.c, rtnl_rtprot_a2n): "static", then "99", then "static" gives 99. So protocols go in as numbers.
-function batchRoute(route: Route): string {
-  return formatRoute(route.protocol === undefined ? route : { ...route, protocol: protocolNumber(route.protocol) });
-}
-
-// One line each: within one message the kernel brings a link up before it looks at the address generation mode
-// (net/core/rtnetlink.c, do_setlink), and the link would have got its link-local address by then.
-function linkLines(change: HostChange & { kind: "link" }): string[] {
-  const set = `link set dev ${change.dev}`;
-  const lines: string[] = [];
-  if (change.addrGenMode !== undefined) lines.push(`${set} addrgenmode ${change.addrGenMode}`);
-  if (change.mtu !== undefined) lines.push(`${set} mtu ${change.mtu}`);
-  if (change.txQueueLen !== undefined) lines.push(`${set} txqueuelen ${change.txQueueLen}`);
-  if (change.up !== undefined) lines.push(`${set} ${change.up ? "up" : "down"}`);
-  return lines;
-}
-
-// What is asked to go and is not there has gone.
-function isDone(change: HostChange, reason: string): boolean {
-  if (!change.kind.startsWith("delete-")) return false;
-  return /^(Cannot find device|No such process|No such device)|address not found|^Cannot assign requested/i.test(
-    reason,
-  );
-}
-
 async function readJson(commands: Commands, args: readonly string[]): Promise<readonly unknown[]> {
   const { code, stdout, stderr } = await commands.run("ip", args);
-  if (code !== 0) throw new HostError(`ip ${args.join(" ")} failed: ${clean(stderr)}`);
+  if (code !== 0) throw new HostError(`ip ${args.join(" ")} failed: ${cleanReason(stderr)}`);
   return parseRows(stdout);
 }
 
@@ -226,7 +148,8 @@ function parseRows(stdout: string): readonly unknown[] {
   return stdout.trim() === "" ? [] : (JSON.parse(stdout) as unknown[]);
 }
 
-function clean(stderr: string): string {
+/** What went wrong, of what iproute2 writes to its standard error. */
+export function cleanReason(stderr: string): string {
   return stderr
     .split("\n")
     .map((line) => line.replace(/^(RTNETLINK answers|Error): /, "").replace(/\.$/, ""))

@@ -14,8 +14,8 @@ const WAIT = ["-w", "5"]; // seconds to wait for the lock of the legacy variant
 export async function readIptablesInUse(commands: Commands, family: Family): Promise<IptablesVariant[]> {
   const variants: IptablesVariant[] = [];
   if (await nftInUse(commands, family)) variants.push("nft");
-  if (await hasLegacyTable(commands, family)) {
-    const rules = await listRules(commands, family, "legacy");
+  if (await hasTable(commands, family, "legacy", "filter")) {
+    const rules = await listRules(commands, family, "legacy", "filter");
     if (rules.some((line) => line.startsWith("-A ") || /^-P \S+ DROP$/.test(line))) variants.push("legacy");
   }
   return variants;
@@ -40,8 +40,8 @@ export async function writeForwardChain(
   chain: string,
   rules: readonly (readonly string[])[] | undefined,
 ): Promise<boolean> {
-  if (!rules && !(await hasFilterTable(commands, family, variant))) return false;
-  const lines = await listRules(commands, family, variant);
+  if (!rules && !(await hasTable(commands, family, variant, "filter"))) return false;
+  const lines = await listRules(commands, family, variant, "filter");
   const forward = lines.filter((line) => line.startsWith("-A FORWARD "));
   const jumps = forward.filter((line) => jumpsTo(line, chain));
   const present = lines.includes(`-N ${chain}`);
@@ -57,31 +57,68 @@ export async function writeForwardChain(
     restore.push(...jumps.map(deletion));
     if (present) restore.push(`-F ${chain}`, `-X ${chain}`);
   }
-  restore.push("COMMIT", "");
-  const tool = `${toolName(family, variant)}-restore`;
-  const { code, stderr } = await commands.run(tool, [...WAIT, "--noflush"], restore.join("\n"));
-  if (code !== 0) throw new HostError(`cannot ${rules ? "write" : "remove"} the chain ${chain}: ${clean(stderr)}`);
+  await restoreRules(commands, family, variant, restore, `${rules ? "write" : "remove"} the chain ${chain}`);
   return true;
 }
 
-async function listRules(commands: Commands, family: Family, variant: IptablesVariant): Promise<string[]> {
+/** See Host.removeIptablesChain. */
+export async function removeChain(
+  commands: Commands,
+  family: Family,
+  variant: IptablesVariant,
+  where: { readonly table: Table; readonly hook: string; readonly chain: string },
+): Promise<boolean> {
+  const { table, hook, chain } = where;
+  if (!(await hasTable(commands, family, variant, table))) return false;
+  const lines = await listRules(commands, family, variant, table);
+  const jumps = lines.filter((line) => line.startsWith(`-A ${hook} `) && jumpsTo(line, chain));
+  const present = lines.includes(`-N ${chain}`);
+  if (!present && jumps.length === 0) return false;
+  const restore = [`*${table}`, ...jumps.map(deletion), ...(present ? [`-F ${chain}`, `-X ${chain}`] : [])];
+  await restoreRules(commands, family, variant, restore, `remove the chain ${chain}`);
+  return true;
+}
+
+/** The filter rules of the legacy variant, empty where nobody has made them: for seeing whether they have changed. */
+export async function legacyRules(commands: Commands, family: Family): Promise<string> {
+  if (!(await hasTable(commands, family, "legacy", "filter"))) return "";
+  return (await listRules(commands, family, "legacy", "filter")).join("\n");
+}
+
+type Table = "filter" | "nat";
+
+async function listRules(
+  commands: Commands,
+  family: Family,
+  variant: IptablesVariant,
+  table: Table,
+): Promise<string[]> {
   const tool = toolName(family, variant);
-  const { code, stdout, stderr } = await commands.run(tool, [...WAIT, "-t", "filter", "-S"]);
+  const { code, stdout, stderr } = await commands.run(tool, [...WAIT, "-t", table, "-S"]);
   if (code !== 0) throw new HostError(`cannot list the rules of ${tool}: ${clean(stderr)}`);
   if (/^# Table .* incompatible/m.test(stdout + stderr)) {
-    throw new HostError(`${tool} cannot read the filter table, which nft has chains of its own in`);
+    throw new HostError(`${tool} cannot read the ${table} table, which nft has chains of its own in`);
   }
   return stdout.split("\n").filter((line) => line !== "");
 }
 
-async function hasFilterTable(commands: Commands, family: Family, variant: IptablesVariant): Promise<boolean> {
-  if (variant === "legacy") return hasLegacyTable(commands, family);
-  return (await listNftTable(commands, nftFamily(family), "filter")) !== undefined;
+async function restoreRules(
+  commands: Commands,
+  family: Family,
+  variant: IptablesVariant,
+  lines: readonly string[],
+  what: string,
+): Promise<void> {
+  const tool = `${toolName(family, variant)}-restore`;
+  const text = [...lines, "COMMIT", ""].join("\n");
+  const { code, stderr } = await commands.run(tool, [...WAIT, "--noflush"], text);
+  if (code !== 0) throw new HostError(`cannot ${what}: ${clean(stderr)}`);
 }
 
-async function hasLegacyTable(commands: Commands, family: Family): Promise<boolean> {
+async function hasTable(commands: Commands, family: Family, variant: IptablesVariant, table: Table): Promise<boolean> {
+  if (variant === "nft") return (await listNftTable(commands, nftFamily(family), table)) !== undefined;
   const names = await commands.read(family === 4 ? "/proc/net/ip_tables_names" : "/proc/net/ip6_tables_names");
-  return names?.split("\n").includes("filter") ?? false;
+  return names?.split("\n").includes(table) ?? false;
 }
 
 function toolName(family: Family, variant: IptablesVariant): string {

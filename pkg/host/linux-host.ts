@@ -3,25 +3,35 @@ import type { Family } from "../addr/family.ts";
 
 import { Commands } from "./command.ts";
 import type {
+  FdbEntry,
   ForwardChain,
   Host,
   HostChange,
   HostError,
   IptablesVariant,
   Link,
+  LinkCounters,
+  Neighbour,
   NftChain,
   NftFamily,
   Route,
   RouteLookup,
+  WatchOptions,
 } from "./host.ts";
-import { applyChanges, readLinks, readRouteTo, readRoutes } from "./ip.ts";
-import { readIptablesInUse, writeForwardChain } from "./iptables.ts";
+import { applyChanges } from "./batch.ts";
+import { readLinkCounters } from "./counters.ts";
+import { readLinks, readRouteTo, readRoutes } from "./ip.ts";
+import { readIptablesInUse, removeChain, writeForwardChain } from "./iptables.ts";
+import { readFdb, readNeighbours } from "./neighbours.ts";
 import { readForwardChains, readNftTable, writeNftTable } from "./nft.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
+import { watchHost } from "./watch.ts";
 
 /** The Linux host that we run on, or another network namespace of it. */
 export class LinuxHost implements Host {
   readonly #commands: Commands;
+  /** The sysctls that somebody has asked for, with what they were then. */
+  readonly #sysctls = new Map<string, string | undefined>();
 
   /** `netns` names a namespace of ip-netns(8); without it, our own. */
   constructor(options: { readonly netns?: string } = {}) {
@@ -36,6 +46,22 @@ export class LinuxHost implements Host {
     return readRoutes(this.#commands, family);
   }
 
+  neighbours(dev: string): Promise<readonly Neighbour[]> {
+    return readNeighbours(this.#commands, dev);
+  }
+
+  fdb(dev: string): Promise<readonly FdbEntry[]> {
+    return readFdb(this.#commands, dev);
+  }
+
+  linkCounters(dev: string): LinkCounters | undefined {
+    return readLinkCounters(this.#commands, dev);
+  }
+
+  watch(options: WatchOptions): Promise<void> {
+    return watchHost(this.#commands, this.#sysctls, options);
+  }
+
   routeTo(addr: Addr): Promise<RouteLookup | undefined> {
     return readRouteTo(this.#commands, addr);
   }
@@ -44,12 +70,15 @@ export class LinuxHost implements Host {
     return applyChanges(this.#commands, changes);
   }
 
-  sysctl(path: string): Promise<string | undefined> {
-    return readSysctl(this.#commands, path);
+  async sysctl(path: string): Promise<string | undefined> {
+    const value = await readSysctl(this.#commands, path);
+    this.#sysctls.set(path, value);
+    return value;
   }
 
-  setSysctl(path: string, value: string): Promise<void> {
-    return writeSysctl(this.#commands, path, value);
+  async setSysctl(path: string, value: string): Promise<void> {
+    await writeSysctl(this.#commands, path, value);
+    this.#sysctls.set(path, value);
   }
 
   setNftTable(family: NftFamily, name: string, chains: readonly NftChain[] | undefined): Promise<void> {
@@ -71,6 +100,14 @@ export class LinuxHost implements Host {
     rules: readonly (readonly string[])[] | undefined,
   ): Promise<boolean> {
     return writeForwardChain(this.#commands, family, variant, chain, rules);
+  }
+
+  removeIptablesChain(
+    family: Family,
+    variant: IptablesVariant,
+    where: Parameters<Host["removeIptablesChain"]>[2],
+  ): Promise<boolean> {
+    return removeChain(this.#commands, family, variant, where);
   }
 
   foreignForwardChains(family: Family): Promise<readonly ForwardChain[]> {

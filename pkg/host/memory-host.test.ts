@@ -1,15 +1,18 @@
 import { expect, test } from "vitest";
 
-import { hostContract } from "../../test/contract/host.ts";
+import { vxlanHostContract } from "../../test/contract/host-vxlan.ts";
+import { type HostUnderTest, hostContract } from "../../test/contract/host.ts";
 
 import { HostError } from "./host.ts";
 import { MemoryHost } from "./memory-host.ts";
 
-hostContract("MemoryHost", async () => {
+const make = async (): Promise<HostUnderTest> => {
   const host = new MemoryHost();
   host.addLink({ name: "u0", up: true });
   return { host, close: async () => undefined };
-});
+};
+hostContract("MemoryHost", make);
+vxlanHostContract("MemoryHost", make);
 
 test("failNext makes the next change of that kind fail, and only that", async () => {
   const host = new MemoryHost();

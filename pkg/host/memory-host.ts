@@ -6,16 +6,22 @@ import { type InterfaceAddr, containsAddr, prefixOf, samePrefix } from "../addr/
 import { describeChange, invalidDevice } from "./change.ts";
 import {
   type ForwardChain,
+  type FdbEntry,
   type Host,
   type HostChange,
   HostError,
+  type HostEvent,
   type IptablesVariant,
   type Link,
   type LinkAddr,
+  type LinkCounters,
+  type Neighbour,
   type NftChain,
   type NftFamily,
   type Route,
   type RouteLookup,
+  type Vxlan,
+  type WatchOptions,
 } from "./host.ts";
 import { routeFamily, routeMetric, sameRouteKey } from "./route.ts";
 
@@ -27,6 +33,7 @@ export type Failable =
 export interface MemoryIptables {
   policy: "ACCEPT" | "DROP";
   readonly forward: string[];
+  readonly postrouting: string[];
   readonly chains: Map<string, string[]>;
 }
 
@@ -34,11 +41,14 @@ interface MemoryLink {
   readonly index: number;
   readonly name: string;
   readonly kind: string;
-  readonly mac: Mac | undefined;
+  mac: Mac | undefined;
   mtu: number;
   up: boolean;
   txQueueLen: number;
   readonly addresses: LinkAddr[];
+  vxlan: Vxlan | undefined;
+  readonly neighbours: Neighbour[];
+  readonly fdb: FdbEntry[];
 }
 
 /** A host in memory for tests, which behaves as the kernel does as far as `Host` can see. */
@@ -59,6 +69,7 @@ export class MemoryHost implements Host {
   readonly #routes: Route[] = [];
   readonly #tables = new Map<string, readonly NftChain[]>();
   readonly #iptables = new Map<string, MemoryIptables>();
+  readonly #listeners = new Set<(event: HostEvent) => void>();
   readonly #failures: { readonly what: Failable; readonly reason: string }[] = [];
   #nextIndex = 1;
 
@@ -70,14 +81,16 @@ export class MemoryHost implements Host {
   /** Creates an interface, as a driver or another program would; down and without addresses unless said otherwise. */
   addLink(link: Partial<Link> & { readonly name: string }): void {
     if (this.#link(link.name)) throw new Error(`there is an interface ${link.name} already`);
-    const { name, kind = "veth", mtu = 1500, mac, up = false, txQueueLen = 1000, addresses = [] } = link;
+    const { name, kind = "veth", mtu = 1500, mac, up = false, txQueueLen = 1000, addresses = [], vxlan } = link;
     const index = link.index ?? this.#nextIndex;
     this.#nextIndex = Math.max(this.#nextIndex, index) + 1;
-    this.#links.push({ index, name, kind, mac, mtu, up: false, txQueueLen, addresses: [...addresses] });
+    const empty = { up: false, neighbours: [], fdb: [] };
+    this.#links.push({ ...empty, index, name, kind, mac, mtu, txQueueLen, addresses: [...addresses], vxlan });
     for (const path of ["forwarding", "rp_filter"]) this.sysctls.set(`net/ipv4/conf/${name}/${path}`, "0");
     for (const path of ["forwarding", "addr_gen_mode"]) this.sysctls.set(`net/ipv6/conf/${name}/${path}`, "0");
     for (const path of ["accept_ra"]) this.sysctls.set(`net/ipv6/conf/${name}/${path}`, "1");
     if (up) this.#change({ kind: "link", dev: name, up });
+    this.#tell("link", name);
   }
 
   /** The next `times` uses of `what` fail with this reason. */
@@ -89,20 +102,49 @@ export class MemoryHost implements Host {
   iptables(family: Family, variant: IptablesVariant): MemoryIptables {
     const key = `${family} ${variant}`;
     let table = this.#iptables.get(key);
-    if (!table) this.#iptables.set(key, (table = { policy: "ACCEPT", forward: [], chains: new Map() }));
+    if (!table)
+      this.#iptables.set(key, (table = { policy: "ACCEPT", forward: [], postrouting: [], chains: new Map() }));
     return table;
   }
 
   async links(): Promise<readonly Link[]> {
     const reason = this.#failure("links");
     if (reason !== undefined) throw new HostError(`ip address show failed: ${reason}`);
-    return this.#links.map((link) => ({ ...link, addresses: [...link.addresses] }));
+    return this.#links.map(({ index, name, kind, mac, mtu, up, txQueueLen, addresses, vxlan }) => {
+      const link = { index, name, kind, mac, mtu, up, txQueueLen, addresses: [...addresses] };
+      return vxlan ? { ...link, vxlan } : link;
+    });
   }
 
   async routes(family: Family): Promise<readonly Route[]> {
     const reason = this.#failure("routes");
     if (reason !== undefined) throw new HostError(`ip route show failed: ${reason}`);
     return this.#routes.filter((route) => routeFamily(route) === family);
+  }
+
+  async neighbours(dev: string): Promise<readonly Neighbour[]> {
+    return [...(this.#link(dev)?.neighbours ?? [])];
+  }
+
+  async fdb(dev: string): Promise<readonly FdbEntry[]> {
+    return [...(this.#link(dev)?.fdb ?? [])];
+  }
+
+  linkCounters(dev: string): LinkCounters | undefined {
+    const none = { rxPackets: 0n, rxBytes: 0n, rxErrors: 0n, rxDropped: 0n };
+    return this.#link(dev) && { ...none, txPackets: 0n, txBytes: 0n, txErrors: 0n, txDropped: 0n };
+  }
+
+  async watch({ signal, onEvent }: WatchOptions): Promise<void> {
+    if (signal.aborted) return;
+    this.#listeners.add(onEvent);
+    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    this.#listeners.delete(onEvent);
+  }
+
+  /** As somebody else would change it: told to whoever watches. */
+  tell(event: HostEvent): void {
+    for (const listener of this.#listeners) listener(event);
   }
 
   async routeTo(addr: Addr): Promise<RouteLookup | undefined> {
@@ -124,6 +166,7 @@ export class MemoryHost implements Host {
       const reason = this.#failure(change.kind) ?? this.#change(change);
       if (reason !== undefined) return new HostError(`cannot ${describeChange(change)}: ${reason}`);
       this.applied.push(change);
+      this.#tell(EVENT_OF[change.kind], "route" in change ? change.route.dev : change.dev);
       return undefined;
     });
   }
@@ -137,6 +180,7 @@ export class MemoryHost implements Host {
       this.#failure("setSysctl") ?? (this.sysctls.has(path) ? undefined : "this kernel has no such setting");
     if (reason !== undefined) throw new HostError(`cannot set the sysctl ${path} to ${value}: ${reason}`);
     this.sysctls.set(path, value);
+    this.#tell("sysctl", path);
   }
 
   async setNftTable(family: NftFamily, name: string, chains: readonly NftChain[] | undefined): Promise<void> {
@@ -146,6 +190,7 @@ export class MemoryHost implements Host {
     }
     if (chains) this.#tables.set(`${family} ${name}`, structuredClone(chains));
     else this.#tables.delete(`${family} ${name}`);
+    this.#tell("nft", `${family} ${name}`);
   }
 
   async nftTable(family: NftFamily, name: string): Promise<readonly NftChain[] | undefined> {
@@ -186,10 +231,30 @@ export class MemoryHost implements Host {
     return this.forwardChains.filter(({ name }) => !name.startsWith(family === 4 ? "ip6 " : "ip "));
   }
 
+  async removeIptablesChain(
+    family: Family,
+    variant: IptablesVariant,
+    { table, hook, chain }: Parameters<Host["removeIptablesChain"]>[2],
+  ): Promise<boolean> {
+    const rules = this.iptables(family, variant);
+    const [jumps, home] = table === "filter" ? [rules.forward, "FORWARD"] : [rules.postrouting, "POSTROUTING"];
+    const others = jumps.filter((rule) => !rule.split(" ").includes(chain));
+    if (hook !== home || (others.length === jumps.length && (table === "nat" || !rules.chains.has(chain))))
+      return false;
+    rules.chains.delete(chain);
+    jumps.splice(0, jumps.length, ...others);
+    return true;
+  }
+
+  #tell(kind: HostEvent["kind"], of: string): void {
+    this.tell({ kind, of });
+  }
+
   // Carries out one change as the kernel would. The answer is why it refused, in iproute2's words.
   #change(change: HostChange): string | undefined {
     if (change.kind === "route") return this.#addRoute(change.route);
     if (change.kind === "delete-route") return this.#deleteRoute(change.route);
+    if (change.kind === "vxlan") return this.#addVxlan(change);
     const link = this.#link(change.dev);
     if (!link) return change.kind.startsWith("delete-") ? undefined : `Cannot find device "${change.dev}"`;
     switch (change.kind) {
@@ -198,7 +263,28 @@ export class MemoryHost implements Host {
       case "delete-link":
         if (link.kind === "loopback") return "Operation not supported";
         this.#links.splice(this.#links.indexOf(link), 1);
+        for (const upper of this.#links.filter(({ vxlan }) => vxlan?.underlay === link.name))
+          this.#change({ kind: "delete-link", dev: upper.name });
         return this.#dropRoutes((route) => route.dev === link.name);
+      case "change-vxlan": {
+        if (!link.vxlan) return "Operation not supported";
+        const { local, underlay, learning } = change.vxlan;
+        link.vxlan = { ...link.vxlan, local, underlay, learning };
+        return undefined;
+      }
+      case "neighbour": {
+        const entry: Neighbour = { addr: change.addr, mac: change.mac, permanent: true };
+        return replace(link.neighbours, entry, (other) => sameAddr(other.addr, change.addr));
+      }
+      case "delete-neighbour":
+        return remove(link.neighbours, (other) => sameAddr(other.addr, change.addr));
+      case "fdb": {
+        if (!link.vxlan) return "Operation not supported";
+        const entry: FdbEntry = { mac: change.mac, dst: change.dst, permanent: true };
+        return replace(link.fdb, entry, (other) => other.mac === change.mac);
+      }
+      case "delete-fdb":
+        return remove(link.fdb, (other) => other.mac === change.mac && sameAddr(other.dst, change.dst));
       case "address":
         return this.#addAddress(link, change.address);
       case "delete-address":
@@ -209,11 +295,13 @@ export class MemoryHost implements Host {
   #setLink(link: MemoryLink, change: HostChange & { kind: "link" }): string | undefined {
     if (change.mtu !== undefined) {
       if (change.mtu < 68) return "mtu less than device minimum";
+      if (change.mtu > this.#mostMtu(link.vxlan)) return "Invalid argument";
       link.mtu = change.mtu;
     }
     if (change.addrGenMode !== undefined)
       this.sysctls.set(`net/ipv6/conf/${link.name}/addr_gen_mode`, change.addrGenMode === "none" ? "1" : "0");
     link.txQueueLen = change.txQueueLen ?? link.txQueueLen;
+    link.mac = change.mac ?? link.mac;
     if (change.up === undefined || change.up === link.up) return undefined;
     link.up = change.up;
     if (link.up) {
@@ -223,7 +311,24 @@ export class MemoryHost implements Host {
     // A link that goes down loses its routes and, as long as keep_addr_on_down is 0, its IPv6 addresses.
     const kept = link.addresses.filter((address) => address.addr.family === 4);
     link.addresses.splice(0, link.addresses.length, ...kept);
+    link.neighbours.length = 0;
     return this.#dropRoutes((route) => route.dev === link.name);
+  }
+
+  #addVxlan({ dev, mac, mtu, vxlan }: HostChange & { kind: "vxlan" }): string | undefined {
+    if (this.#link(dev)) return "File exists";
+    if (vxlan.underlay !== undefined && !this.#link(vxlan.underlay)) return `Cannot find device "${vxlan.underlay}"`;
+    const sameVni = (other: Vxlan | undefined): boolean => other?.vni === vxlan.vni && other.port === vxlan.port;
+    if (this.#links.some((link) => sameVni(link.vxlan) && link.vxlan?.local?.family === vxlan.local?.family))
+      return "A VXLAN device with the specified VNI already exists";
+    const most = this.#mostMtu(vxlan);
+    this.addLink({ name: dev, kind: "vxlan", mac, mtu: Math.min(mtu, most), txQueueLen: 0, vxlan });
+    return undefined;
+  }
+
+  #mostMtu(vxlan: Vxlan | undefined): number {
+    const underlay = vxlan?.underlay === undefined ? undefined : this.#link(vxlan.underlay);
+    return underlay ? underlay.mtu - (vxlan?.local?.family === 6 ? 70 : 50) : Infinity;
   }
 
   #addAddress(link: MemoryLink, address: InterfaceAddr): undefined {
@@ -302,6 +407,31 @@ export class MemoryHost implements Host {
     const at = this.#failures.findIndex((failure) => failure.what === what);
     return at < 0 ? undefined : this.#failures.splice(at, 1)[0]?.reason;
   }
+}
+
+const EVENT_OF: Readonly<Record<HostChange["kind"], HostEvent["kind"]>> = {
+  link: "link",
+  "delete-link": "link",
+  vxlan: "link",
+  "change-vxlan": "link",
+  address: "address",
+  "delete-address": "address",
+  route: "route",
+  "delete-route": "route",
+  neighbour: "neighbour",
+  "delete-neighbour": "neighbour",
+  fdb: "neighbour",
+  "delete-fdb": "neighbour",
+};
+
+function replace<T>(list: T[], entry: T, same: (other: T) => boolean): undefined {
+  remove(list, same);
+  list.push(entry);
+}
+
+function remove<T>(list: T[], same: (other: T) => boolean): undefined {
+  const at = list.findIndex(same);
+  if (at >= 0) list.splice(at, 1);
 }
 
 function linkAddr(address: InterfaceAddr, scope: "global" | "host"): LinkAddr {

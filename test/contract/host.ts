@@ -337,6 +337,18 @@ export function hostContract(name: string, make: () => Promise<HostUnderTest>): 
         expect(await host.setForwardChain(6, variant, "TWILL-TEST", undefined)).toBe(true);
       });
 
+      on(`${variant}: removes a chain of somebody else's with the jumps to it`, async (host) => {
+        const where = { table: "filter", hook: "FORWARD", chain: "OTHER" } as const;
+        expect(await host.removeIptablesChain(4, variant, where)).toBe(false);
+        await host.setForwardChain(4, variant, "OTHER", rules);
+        await host.setForwardChain(4, variant, "TWILL-TEST", rules);
+        expect(await host.removeIptablesChain(6, variant, where)).toBe(false);
+        expect(await host.removeIptablesChain(4, variant, { ...where, table: "nat" })).toBe(false);
+        expect(await host.removeIptablesChain(4, variant, where)).toBe(true);
+        expect(await host.removeIptablesChain(4, variant, where)).toBe(false);
+        expect(await host.setForwardChain(4, variant, "TWILL-TEST", rules)).toBe(false);
+      });
+
       on(`${variant}: puts the jump back to the front`, async (host) => {
         await host.setForwardChain(4, variant, "TWILL-TEST", rules);
         await host.setForwardChain(4, variant, "OTHER", [["-j", "DROP"]]);

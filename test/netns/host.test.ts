@@ -5,15 +5,60 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
 import { LinuxHost } from "../../pkg/host/linux-host.ts";
-import { hostContract } from "../contract/host.ts";
+import { rings, vxlanHostContract } from "../contract/host-vxlan.ts";
+import { type HostUnderTest, hostContract } from "../contract/host.ts";
 
 // Each test has a network namespace of its own with one end of a veth pair in it; the other end is up, so u0 has a
 // carrier.
 
 describe.skipIf(process.getuid?.() !== 0)("LinuxHost (needs root for network namespaces)", () => {
-  hostContract("LinuxHost", async () => {
+  const make = async (): Promise<HostUnderTest> => {
     const netns = makeNamespace();
     return { host: new LinuxHost({ netns }), close: async () => sh("ip", "netns", "delete", netns) };
+  };
+  hostContract("LinuxHost", make);
+  vxlanHostContract("LinuxHost", make);
+
+  test("the bell rings for sysctls that were read, of which the kernel says nothing", async () => {
+    const netns = makeNamespace();
+    const host = new LinuxHost({ netns });
+    const path = "net/ipv6/conf/u0/accept_ra";
+    const somebody = new LinuxHost({ netns });
+    await host.sysctl(path);
+    expect(
+      await rings(host, { kind: "sysctl", of: path }, (n) => somebody.setSysctl(path, n % 40 < 20 ? "0" : "2")),
+    ).toBe(true);
+    sh("ip", "netns", "delete", netns);
+  });
+
+  test("the bell rings for rules of iptables-legacy", async () => {
+    const netns = makeNamespace();
+    const host = new LinuxHost({ netns });
+    const rules = [["-j", "ACCEPT"]];
+    await host.setForwardChain(4, "legacy", "TWILL-TEST", rules);
+    const change = async (n: number): Promise<unknown> =>
+      n === 30 ? host.setForwardChain(4, "legacy", "TWILL-TEST", undefined) : undefined;
+    expect(await rings(host, { kind: "iptables", of: "" }, change)).toBe(true);
+    sh("ip", "netns", "delete", netns);
+  });
+
+  test("the bell is hung up again when its monitor dies", async () => {
+    const netns = makeNamespace();
+    const host = new LinuxHost({ netns });
+    const children = (): string[] => readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").trim().split(" ");
+    const before = new Set(children());
+    let killed = 0;
+    const heard = await rings(host, { kind: "gap", of: "" }, async (n) => {
+      if (n !== 30) return;
+      for (const pid of children()) {
+        if (before.has(pid)) continue;
+        process.kill(Number(pid), "SIGKILL");
+        killed++;
+      }
+    });
+    expect(heard).toBe(true);
+    expect(killed).toBe(2);
+    sh("ip", "netns", "delete", netns);
   });
 
   test("the address generation mode is set before the link comes up", async () => {

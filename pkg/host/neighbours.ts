@@ -1,0 +1,58 @@
+import { formatAddr, parseAddr } from "../addr/addr.ts";
+import { parseMac } from "../addr/mac.ts";
+
+import type { Commands } from "./command.ts";
+import { type FdbEntry, HostError, type HostChange, type Neighbour } from "./host.ts";
+
+// Neighbours by `ip neigh`, forwarding entries of VXLAN devices by `bridge fdb`.
+
+interface IpNeighbour {
+  readonly dst: string;
+  readonly lladdr?: string;
+  readonly state?: readonly string[];
+}
+
+interface BridgeFdb {
+  readonly mac: string;
+  readonly dst?: string;
+  readonly state?: string;
+}
+
+/** See Host.neighbours. */
+export async function readNeighbours(commands: Commands, dev: string): Promise<Neighbour[]> {
+  const rows = (await readJson(commands, "ip", ["-j", "neigh", "show", "dev", dev])) as readonly IpNeighbour[];
+  return rows.flatMap((row) => {
+    const addr = parseAddr(row.dst);
+    return addr
+      ? [{ addr, mac: parseMac(row.lladdr ?? ""), permanent: row.state?.includes("PERMANENT") ?? false }]
+      : [];
+  });
+}
+
+/** See Host.fdb. */
+export async function readFdb(commands: Commands, dev: string): Promise<FdbEntry[]> {
+  const rows = (await readJson(commands, "bridge", ["-j", "fdb", "show", "dev", dev])) as readonly BridgeFdb[];
+  return rows.flatMap((row) => {
+    const [mac, dst] = [parseMac(row.mac), parseAddr(row.dst ?? "")];
+    return mac && dst ? [{ mac, dst, permanent: row.state === "permanent" }] : [];
+  });
+}
+
+export function neighbourLine(change: HostChange & { kind: "neighbour" | "delete-neighbour" }): string {
+  const { dev, addr } = change;
+  if (change.kind === "delete-neighbour") return `neigh delete ${formatAddr(addr)} dev ${dev}`;
+  return `neigh replace ${formatAddr(addr)} lladdr ${change.mac} dev ${dev} nud permanent`;
+}
+
+export function fdbLine(change: HostChange & { kind: "fdb" | "delete-fdb" }): string {
+  const { kind, mac, dst, dev } = change;
+  const entry = `${mac} dst ${formatAddr(dst)} dev ${dev} self`;
+  return kind === "fdb" ? `fdb replace ${entry} permanent` : `fdb delete ${entry}`;
+}
+
+async function readJson(commands: Commands, tool: string, args: readonly string[]): Promise<readonly unknown[]> {
+  const { code, stdout, stderr } = await commands.run(tool, args);
+  if (code === 0) return stdout.trim() === "" ? [] : (JSON.parse(stdout) as unknown[]);
+  if (stderr.includes("Cannot find device")) return [];
+  throw new HostError(`${tool} ${args.join(" ")} failed: ${stderr.trim()}`);
+}
