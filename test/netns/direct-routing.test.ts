@@ -172,7 +172,12 @@ describe.skipIf(notRoot)(rootTitle("the backend host-gw"), () => {
     lab = await Lab.create({
       nodes: 3,
       pods: 1,
-      config: { Network: "10.244.0.0/16", Backend: { Type: "host-gw" } },
+      config: {
+        Network: "10.244.0.0/16",
+        EnableIPv6: true,
+        IPv6Network: "fd10:244::/48",
+        Backend: { Type: "host-gw" },
+      },
       args: [RESYNC],
     });
     await makeRouter(lab);
@@ -193,6 +198,17 @@ describe.skipIf(notRoot)(rootTitle("the backend host-gw"), () => {
     expect((JSON.parse(stdout) as { ifname: string }[]).map(({ ifname }) => ifname)).not.toContain("twill.1");
   });
 
+  test("so they do by IPv6", async () => {
+    const [node1, node2] = [lab.node(1), lab.node(2)];
+    const { stdout } = await node1.run(["ip", "-6", "route", "show", "proto", "84"]);
+    const subnet6 = (node2.subnetEnv()["FLANNEL_IPV6_SUBNET"] ?? "").replace("::1/64", "::/64");
+    expect(stdout).toContain(`${subnet6} via ${node2.address6} dev eth0 metric 1024`);
+    const [a, b] = [lab.pod(1, 1), lab.pod(2, 1)].map((pod) => ({ netns: pod.netns, address: pod.addresses[1] ?? "" }));
+    if (!a || !b) throw new Error("no pods");
+    expect(await transferTcp(a, b, MB, lab.directory)).toEqual({ sender: a.address, bytes: MB, intact: true });
+    await a.netns.run(["ping", "-c", "1", "-W", "2", "-M", "do", "-s", "1452", b.address]);
+  });
+
   test("also with FORWARD set to DROP", async () => {
     const node1 = lab.node(1);
     await node1.run(["iptables", "-P", "FORWARD", "DROP"]);
@@ -202,8 +218,10 @@ describe.skipIf(notRoot)(rootTitle("the backend host-gw"), () => {
 
   test("the lease is flannel's: no BackendData", async () => {
     for (const { value } of await lab.etcd.list("/coreos.com/network/subnets/")) {
-      expect(value).toMatch(/^\{"PublicIP":"172\.31\.1\.\d","PublicIPv6":null,"BackendType":"host-gw","NodeID":/);
-      expect(value).not.toContain("BackendData");
+      expect(value).toMatch(
+        /^\{"PublicIP":"172\.31\.1\.\d","PublicIPv6":"fd00:31::1:\d","BackendType":"host-gw","NodeID":/,
+      );
+      expect(value).not.toMatch(/Backend(V6)?Data/);
     }
   });
 
@@ -222,9 +240,8 @@ describe.skipIf(notRoot)(rootTitle("the backend host-gw"), () => {
 
   test("routes of a peer that leaves go", async () => {
     const [node1, node3] = [lab.node(1), lab.node(3)];
-    const key = `/coreos.com/network/subnets/${subnetOf(node3).replace("/", "-")}`;
     await node3.stop();
-    await lab.etcd.ctl(["del", key]);
+    await lab.etcd.ctl(["del", "--prefix", `/coreos.com/network/subnets/${subnetOf(node3).replace("/", "-")}`]);
     await until(async () => (await routesTo(node1, node3)) === "");
   });
 
