@@ -97,7 +97,7 @@ describe.skipIf(process.getuid?.() !== 0)("merged packets on the kernel (needs r
     const at = memory.arena.alloc(READ_ROOM);
     const random = seededRandom(SEED + flows);
     for (let made = 0; made < PACKETS;) {
-      const maker = new FlowMaker(random, flows, random() < 0.5 ? 1 : 0.05);
+      const maker = new FlowMaker(random, flows, random() < 0.5 ? 1 : 0.01);
       for (let batches = 0; batches < 50; batches++) {
         const input = deliverRows(bind.waiting, maker, random);
         input.push(...deliverRows(bind.waiting, maker, random));

@@ -152,10 +152,22 @@ describe("two TCP segments", () => {
     ["but the window differs", 2, tcp({}), changed(tcp(second), (p, at) => put8(p, at + 15, 1))],
     ["but the urgent pointer differs", 2, tcp({}), changed(tcp(second), (p, at) => put8(p, at + 19, 1))],
     ["but a reserved bit is set", 2, tcp({}), changed(tcp(second), (p, at) => put8(p, at + 12, 0x51))],
+    [
+      "but both have a reserved bit set",
+      2,
+      changed(tcp({}), (p, at) => put8(p, at + 12, 0x51)),
+      changed(tcp(second), (p, at) => put8(p, at + 12, 0x51)),
+    ],
     ["but the header's length differs", 2, tcp({}), changed(tcp(second), (p, at) => put8(p, at + 12, 0x60))],
     ["but a port differs", 2, tcp({}), changed(tcp(second), (p, at) => put8(p, at + 1, 1))],
     ["but the source differs", 2, tcp({}), tcp({ ...second, between: { ...IPV4, src: "10.5.2.6" } })],
     ["but the destination differs", 2, tcp({}), tcp({ ...second, between: { ...IPV4, dst: "10.5.1.8" } })],
+    [
+      "but the source differs and the checksum does not",
+      2,
+      tcp({ between: IPV6 }),
+      tcp({ ...second, between: { ...IPV6, src: "fd05:0:0:2::4:1" } }),
+    ],
     ["but the TOS differs", 2, tcp({}), changed(tcp(second), (p) => put8(p, 1, 1))],
     ["but the TTL differs", 2, tcp({}), changed(tcp(second), (p) => put8(p, 8, 62))],
     ["but DF differs", 2, tcp({}), changed(tcp(second), (p) => put16(p, 6, 0))],
@@ -165,6 +177,11 @@ describe("two TCP segments", () => {
     ["but the first is corrupt", 2, corrupt(tcp({})), tcp(second)],
   ])("%s: %i", (_, frames, a, b) => {
     expect(written([a, b]).length).toBe(frames);
+  });
+
+  test("and a third whose options are the others' data", () => {
+    const third = changed(tcp({ seq: 200 }), (p, at) => put8(p, at + 12, 0x60));
+    expect(written([tcp({}), tcp(second), third]).length).toBe(2);
   });
 
   test.each<[string, number, (packet: Uint8Array) => void]>([
@@ -192,6 +209,13 @@ describe("two TCP segments", () => {
 });
 
 describe("two UDP datagrams", () => {
+  // No checksum (0), over bytes whose sum would make it 0xffff.
+  const zeroSum = (): Uint8Array => {
+    const bytes = changed(udp(), (p) => put16(p, 28, 0));
+    bytes.copyWithin(28, 26, 28);
+    bytes.fill(0, 26, 28);
+    return bytes;
+  };
   const noChecksum = (packet: Uint8Array): Uint8Array => {
     const bytes = packet.slice();
     bytes.fill(0, 26, 28);
@@ -205,6 +229,7 @@ describe("two UDP datagrams", () => {
     ["both empty", 2, udp(0), udp(0)],
     ["without checksums", 2, noChecksum(udp()), noChecksum(udp())],
     ["of which the second has no checksum", 2, udp(), noChecksum(udp())],
+    ["without checksums, though 0 would be right", 2, zeroSum(), zeroSum()],
     ["of which the second is corrupt", 2, udp(), corrupt(udp())],
     ["of which the first is corrupt", 2, corrupt(udp()), udp()],
     ["of which one is shorter than IP says", 2, udp(), changed(udp(), (p, at) => put16(p, at + 4, 107))],

@@ -47,7 +47,6 @@ import { continuesIp, plainIpv4, sameTcpHeader, tcpMergeHeader, udpMergeHeader }
 const FLOWS = 8;
 const MAX_SEGMENTS = 64; // UDP_MAX_SEGMENTS (include/linux/udp.h) of kernels before 6.8
 const MAX_LENGTH = 0xffff;
-const PORTS_LEN = 4;
 
 export class Coalesce {
   /** Called when the kernel refuses super-packets and some kind is no longer merged: at most twice in all. */
@@ -64,7 +63,7 @@ export class Coalesce {
 
   // One row per flow; a row without segments is free.
   readonly #segments = new Int32Array(FLOWS);
-  readonly #key = new Int32Array(FLOWS); // of the addresses and ports: equal flows have equal ones
+  readonly #key = new Int32Array(FLOWS); // see flowKey
   readonly #sender = new Int32Array(FLOWS);
   readonly #foreign = new Uint8Array(FLOWS);
   readonly #family = new Uint8Array(FLOWS);
@@ -134,14 +133,11 @@ export class Coalesce {
   }
 
   #find(key: number, family: Family, protocol: number, ip: number): number {
-    const { bytes } = this.#arena;
     for (let row = 0; row < FLOWS; row++) {
       if (this.#segments[row] === 0 || this.#key[row] !== key) continue;
       if (this.#family[row] !== family || this.#protocol[row] !== protocol) continue;
-      // Addresses and ports stand side by side, without IPv4 options and IPv6 extension headers.
-      const from = ipSrcAt(family);
-      const length = 2 * ipAddrLength(family) + PORTS_LEN;
-      if (sameBytes(bytes, ip + from, bytes, this.#first(row) + from, length)) return row;
+      // Of equal addresses, only equal ports make equal keys.
+      if (this.#sameAddresses(row, family, ip)) return row;
     }
     return -1;
   }
@@ -226,13 +222,17 @@ export class Coalesce {
   }
 
   #flushBetween(family: Family, ip: number): void {
-    const { bytes } = this.#arena;
-    const from = ipSrcAt(family);
-    const length = 2 * ipAddrLength(family);
     for (let row = 0; row < FLOWS; row++) {
       if (this.#segments[row] === 0 || this.#family[row] !== family) continue;
-      if (sameBytes(bytes, ip + from, bytes, this.#first(row) + from, length)) this.#flushRow(row);
+      if (this.#sameAddresses(row, family, ip)) this.#flushRow(row);
     }
+  }
+
+  // Source and destination stand side by side.
+  #sameAddresses(row: number, family: Family, ip: number): boolean {
+    const { bytes } = this.#arena;
+    const from = ipSrcAt(family);
+    return sameBytes(bytes, ip + from, bytes, this.#first(row) + from, 2 * ipAddrLength(family));
   }
 
   #flushRow(row: number): void {
@@ -340,7 +340,7 @@ function checksumAt(protocol: number): number {
   return protocol === IPPROTO_TCP ? TCP_CHECKSUM_AT : UDP_CHECKSUM_AT;
 }
 
-// The destination's last four bytes stand before the transport header, the ports begin it.
+// Of the ports and the destination's last four bytes, which stand before them.
 function flowKey(buf: Uint8Array, transport: number): number {
   return get32(buf, transport) ^ Math.imul(get32(buf, transport - 4), 0x9e3779b1);
 }

@@ -65,6 +65,13 @@ describe.each([false, true])("merging %s", (merge) => {
     expect(value("rx_packets")).toBe(3);
   });
 
+  test("a row of one datagram is that datagram", () => {
+    const packet = udpPacket({ ...IPV4, payload: pattern(100) });
+    const { bytes } = fromPeer(2, packet);
+    const { frames } = written(bytes, bytes.length, merge);
+    expect(frames).toEqual([Uint8Array.from([...new Uint8Array(VNET_HDR_LEN), ...packet])]);
+  });
+
   test("a packet that claims more than its part, but not the whole row, is bad", () => {
     const packet = udpPacket({ ...IPV4, payload: pattern(100), partial: true });
     const { bytes } = fromPeer(2, packet);

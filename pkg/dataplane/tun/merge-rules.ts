@@ -61,11 +61,10 @@ export function continuesIp(buf: Uint8Array, ip: number, head: number, family: F
   return fragment === IPV4_DF || ipv4Id(buf, ip) === ((ipv4Id(buf, head) + n) & 0xffff);
 }
 
-/** Whether two TCP headers of `length` bytes differ in sequence number, checksum and PSH at most. */
+/** Whether two headers of `length` bytes that tcpMergeHeader accepts differ in sequence number, checksum and PSH at most. */
 export function sameTcpHeader(buf: Uint8Array, at: number, head: number, length: number): boolean {
   return (
     tcpAck(buf, at) === tcpAck(buf, head) &&
-    get8(buf, at + TCP_OFFSET_AT) === get8(buf, head + TCP_OFFSET_AT) &&
     get16(buf, at + TCP_WINDOW_AT) === get16(buf, head + TCP_WINDOW_AT) &&
     get16(buf, at + TCP_URGENT_AT) === get16(buf, head + TCP_URGENT_AT) &&
     sameBytes(buf, at + TCP_OPTIONS_AT, buf, head + TCP_OPTIONS_AT, length - TCP_HEADER_LEN)
