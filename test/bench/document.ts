@@ -17,8 +17,8 @@ export function performanceDocument(report: Report, picture: string): string {
       "pairs, MTU 1500. Neither wireguard-go nor nebula is an overlay of the same kind: they encrypt.",
     "## How it was measured",
     `${rounds} alternating ${rounds === 1 ? "round" : "rounds"}: each measurement (${seconds} s of traffic) goes through ` +
-      "all configurations before the next begins, and each round begins with another configuration. Agents that are not " +
-      "measured stand still (SIGSTOP). A figure is the median of the rounds. A ratio is taken to kernel vxlan in the same " +
+      "all configurations before the next begins, and each round begins with another configuration. All of them are up all " +
+      "the time; idle, they take what the line above says. A figure is the median of the rounds. A ratio is taken to kernel vxlan in the same " +
       "round, and the median of these ratios is shown, with the smallest and the largest in brackets. No configuration " +
       "has firewall rules or masquerading.",
     "- → is traffic from the first pod to the second, ← the other way. In the mixed row, → is twill to the kernel's device.",

@@ -45,7 +45,7 @@ async function run(command: RunCommand, signal: AbortSignal): Promise<number> {
   const { report, broken } = measured;
   const gates = checkGates(report);
   for (const table of [...resultTables(report, "offloads"), ...resultTables(report, "wire-like")]) show(table);
-  show(gateTable(gates));
+  if (command.only === undefined) show(gateTable(gates));
   tellDoubts(report);
   for (const file of await write(command, report)) screen.write(`wrote ${file}\n`);
   if (broken || report.failures.length > 0) return EXIT_FAILED;

@@ -12,7 +12,7 @@ export interface Opened {
   readonly broken: boolean;
 }
 
-/** Sets all of them up, and lets their agents sleep. Throws where one fails without which the others mean nothing. */
+/** Sets all of them up. Throws where one fails without which the others mean nothing. */
 export async function openTestbeds(
   lab: Lab,
   configurations: readonly Configuration[],
@@ -26,9 +26,7 @@ export async function openTestbeds(
     const { id, title, required } = configuration;
     try {
       signal.throwIfAborted();
-      const testbed = await configuration.open(lab);
-      freeze(testbed);
-      testbeds.set(id, testbed);
+      testbeds.set(id, await configuration.open(lab));
     } catch (cause) {
       if (required || signal.aborted) throw new Error(`cannot set up ${title}`, { cause });
       if (!(cause instanceof Unavailable)) broken = true;
@@ -37,13 +35,4 @@ export async function openTestbeds(
     }
   }
   return { testbeds, unavailable, broken };
-}
-
-/** Stops the agents, so that those that are not measured cost nothing. */
-export function freeze(testbed: Testbed): void {
-  for (const agent of testbed.agents) agent.signal("SIGSTOP");
-}
-
-export function thaw(testbed: Testbed): void {
-  for (const agent of testbed.agents) agent.signal("SIGCONT");
 }

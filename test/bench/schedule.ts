@@ -18,8 +18,8 @@ export interface Plan {
 }
 
 const MODES: readonly UnderlayMode[] = ["offloads", "wire-like"];
-// To wake a configuration's agents and to let them settle.
-const BETWEEN_S = 0.3;
+// The pause before each.
+const BETWEEN_S = 0.1;
 
 /**
  * The order of a sitting. Each measurement goes through all configurations before the next one begins, so that what is

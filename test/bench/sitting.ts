@@ -5,7 +5,7 @@ import type { Lab } from "../../pkg/lab/lab.ts";
 import { describeCheckout, describeMachine } from "./machine.ts";
 import { elapsed, readCpuTime } from "./measure/cpu-time.ts";
 import { makeWireLike } from "./offloads.ts";
-import { freeze, type Opened, thaw } from "./open-testbeds.ts";
+import type { Opened } from "./open-testbeds.ts";
 import type { Progress } from "./progress.ts";
 import type { Failure, Report, Sample } from "./report.ts";
 import type { Step } from "./schedule.ts";
@@ -22,14 +22,16 @@ export interface SittingOptions {
   readonly progress: Progress;
 }
 
-// What agents that were stopped need to catch up with their timers.
-const SETTLE_MS = 200;
+// What is still on its way from the measurement before is gone by then.
+const SETTLE_MS = 100;
 const BACKGROUND_MS = 500;
 
 /** Measures step by step. A measurement that fails is written down, and the sitting goes on; an abort ends it by an error. */
 export async function sit(options: SittingOptions): Promise<Report> {
   const { steps, signal, progress, opened } = options;
   const date = new Date(systemClock.wall()).toISOString();
+  // Now, since it may be another one by the end.
+  const checkout = await describeCheckout();
   const samples: Sample[] = [];
   const failures: Failure[] = [];
   const background: number[] = [];
@@ -51,7 +53,7 @@ export async function sit(options: SittingOptions): Promise<Report> {
   progress.end();
   return {
     version: VERSION,
-    ...(await describeCheckout()),
+    ...checkout,
     date,
     machine: await describeMachine(),
     rounds: options.rounds,
@@ -69,12 +71,10 @@ async function take({ underlay, configuration, measure }: Step, options: Sitting
   const dead = testbed.agents.find((agent) => !agent.running);
   if (dead) throw new Error(`${dead.name} ${dead.describeEnding()}: ${dead.tail(3).join("; ")}`);
   const restore = underlay === "wire-like" ? await makeWireLike(testbed.machines) : undefined;
-  thaw(testbed);
   try {
     await sleep(systemClock, SETTLE_MS, options.signal);
     return await measure.take(testbed, options.seconds, options.lab.directory);
   } finally {
-    freeze(testbed);
     await restore?.();
   }
 }

@@ -4,6 +4,7 @@ import { addMachines, addPods, SUBNETS } from "./machines.ts";
 import { VXLAN_MTU } from "./kernel.ts";
 import { startAgent } from "./agent.ts";
 import type { Testbed } from "./testbed.ts";
+import { hasDevice } from "./wait.ts";
 
 const PROGRAM = join(import.meta.dirname, "naive-overlay.ts");
 const DEVICE = "naive0";
@@ -15,7 +16,9 @@ export async function openNaive(lab: Lab): Promise<Testbed> {
   const agents = [];
   for (const [i, [machine, peer]] of [[a, b] as const, [b, a] as const].entries()) {
     agents.push(
-      await startAgent(lab, machine, { argv: [process.execPath, PROGRAM, DEVICE, peer.address], device: DEVICE }),
+      await startAgent(lab, machine, [process.execPath, PROGRAM, DEVICE, peer.address], () =>
+        hasDevice(machine.netns, DEVICE),
+      ),
     );
     await machine.netns.run(["ip", "-batch", "-"], {
       input: `

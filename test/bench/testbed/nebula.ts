@@ -8,6 +8,7 @@ import { startAgent } from "./agent.ts";
 import { requirePrograms } from "./installed.ts";
 import { addMachines, addPods, SUBNETS } from "./machines.ts";
 import type { Testbed } from "./testbed.ts";
+import { hasDevice } from "./wait.ts";
 
 // nebula's default: 1300 plus its own headers fits every underlay it is likely to meet.
 const MTU = 1300;
@@ -46,7 +47,9 @@ export async function openNebula(lab: Lab): Promise<Testbed> {
       file(`${i}.json`),
       JSON.stringify(config(directory, i, machines[1 - i] as UnderlayHost), undefined, 2),
     );
-    agents.push(await startAgent(lab, machine, { argv: ["nebula", "-config", file(`${i}.json`)], device: DEVICE }));
+    agents.push(
+      await startAgent(lab, machine, ["nebula", "-config", file(`${i}.json`)], () => hasDevice(machine.netns, DEVICE)),
+    );
   }
   return { ...(await addPods(lab, machines, MTU)), machines: machines.map(({ netns }) => netns), agents };
 }

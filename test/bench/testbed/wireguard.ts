@@ -6,6 +6,7 @@ import { startAgent } from "./agent.ts";
 import { requirePrograms } from "./installed.ts";
 import { addMachines, addPods, SUBNETS } from "./machines.ts";
 import type { Testbed } from "./testbed.ts";
+import { hasDevice } from "./wait.ts";
 
 const MTU = 1420;
 const PORT = 51_820;
@@ -45,7 +46,7 @@ async function makeParty(
 async function start(lab: Lab, own: Party, peer: Party): Promise<Testbed["agents"][number]> {
   const { netns } = own.machine;
   const argv = ["wireguard-go", "--foreground", own.device];
-  const agent = await startAgent(lab, own.machine, { argv, device: own.device });
+  const agent = await startAgent(lab, own.machine, argv, () => hasDevice(netns, own.device));
   await netns.run(["wg", "set", own.device, "private-key", own.keyFile, "listen-port", String(PORT)]);
   const reach = ["endpoint", `${peer.machine.address}:${PORT}`, "allowed-ips", `${peer.subnet}.0/24`];
   await netns.run(["wg", "set", own.device, "peer", peer.publicKey, ...reach]);
