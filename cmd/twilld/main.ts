@@ -73,8 +73,9 @@ function dataplanes(config: AgentConfig, host: LinuxHost, log: Logger): World["o
   return ({ network, backend }, vtepMac) => {
     if (backend.type === "host-gw") return new HostGwDataplane({ network, host, log });
     if (config.dataplane !== "tun") throw new ConfigError([`there is no data plane ${config.dataplane} yet: give tun`]);
-    const { verifySender, offload } = config;
-    return new TunDataplane({ backend, network, vtepMac, verifySender, offload, host, log, worker: PACKET_LOOP });
+    const { verifySender, offload, forwardRules } = config;
+    const worker = PACKET_LOOP;
+    return new TunDataplane({ backend, network, vtepMac, verifySender, offload, forwardRules, host, log, worker });
   };
 }
 

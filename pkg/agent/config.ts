@@ -23,7 +23,7 @@ export interface AgentConfig {
   readonly dataplane: "tun" | "kernel";
   readonly verifySender: "default" | "strict";
   /** The rung of the offload ladder that the tun plane stands on; auto: the highest that works here. */
-  readonly offload: "auto" | "gso" | "none";
+  readonly offload: "auto" | "tunnel-gso" | "gso" | "none";
   readonly logLevel: "debug" | "info" | "warn" | "error";
   /** "auto" is "pretty" on a terminal and "json" elsewhere. */
   readonly logFormat: "auto" | "json" | "pretty";

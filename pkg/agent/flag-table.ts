@@ -107,9 +107,9 @@ export const FLAGS: readonly Flag[] = [
     group: "traffic",
     name: "offload",
     kind: "value",
-    arg: "auto|gso|none",
+    arg: "auto|tunnel-gso|gso|none",
     fallback: "auto",
-    help: "how packets are batched through the kernel: gso in super-packets, none singly; auto takes what works here",
+    help: "in what form packets cross the kernel: super-packets that it cuts last (tunnel-gso) or that we cut (gso), or one by one; auto takes the first that works here",
   },
   {
     group: "traffic",

@@ -70,7 +70,7 @@ function readConfig(settings: Settings): AgentConfig {
     nodeName: settings.optional("node-name", nodeName) ?? hostname(),
     dataplane: settings.value("dataplane", dataplane),
     verifySender: settings.value("verify-sender", choice("default", "strict")),
-    offload: settings.value("offload", choice("auto", "gso", "none")),
+    offload: settings.value("offload", choice("auto", "tunnel-gso", "gso", "none")),
     logLevel,
     logFormat: settings.value("log-format", choice("auto", "json", "pretty")),
   };

@@ -1,6 +1,8 @@
 // The ladder of offloads. A rung says in what form packets cross into the kernel and back; every rung carries the same
 // packets. What a rung needs is tried when the plane opens, and left when the kernel comes to refuse it.
 //
+//   tunnel-gso   As gso; and TCP leaves whole, through a TAP device whose kernel cuts it last of all (tunnel-gso.ts), where
+//                the kernel has that (Linux 6.17) and nobody's firewall stands between: tunnel-device.ts.
 //   gso    The TUN device hands over TCP and UDP super-packets of up to 64 KB, which are cut here (segment.ts); runs of
 //          datagrams leave in one buffer that the kernel cuts (UDP_SEGMENT).
 //   none   Whole packets one by one, each datagram a message of its own.
@@ -14,16 +16,18 @@ import { openTun, TUN_OFFLOAD } from "../../sys/tun-device.ts";
 import { openUdp, putSockaddr, SOCKADDR_LEN } from "../../sys/udp-socket.ts";
 import { UdpBind } from "../../underlay/udp-bind.ts";
 
-export type Rung = "gso" | "none";
+export type Rung = "tunnel-gso" | "gso" | "none";
 
 /** Highest first. */
-export const RUNGS: readonly Rung[] = ["gso", "none"];
+export const RUNGS: readonly Rung[] = ["tunnel-gso", "gso", "none"];
 
 const { csum, tso4, tso6, tsoEcn, uso4, uso6 } = TUN_OFFLOAD;
 
 // USO came with Linux 6.2; before, UDP comes in single packets.
+const SUPER_PACKETS = [csum | tso4 | tso6 | tsoEcn | uso4 | uso6, csum | tso4 | tso6 | tsoEcn];
 const OFFLOADS: Readonly<Record<Rung, readonly number[]>> = {
-  gso: [csum | tso4 | tso6 | tsoEcn | uso4 | uso6, csum | tso4 | tso6 | tsoEcn],
+  "tunnel-gso": SUPER_PACKETS,
+  gso: SUPER_PACKETS,
   none: [TUN_OFFLOAD.none],
 };
 

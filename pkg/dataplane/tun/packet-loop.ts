@@ -9,6 +9,7 @@ import { COUNTER, type Counters } from "./counters.ts";
 import type { ForwardingTable } from "./forwarding-table.ts";
 import { Receive } from "./receive.ts";
 import { Transmit } from "./transmit.ts";
+import type { TunnelGso } from "./tunnel-gso.ts";
 
 // A sleep ends at the latest after this, so that loop_turns tells an idle loop from a stuck one.
 const LONGEST_SLEEP_MS = 1000;
@@ -22,21 +23,24 @@ export class PacketLoop {
   readonly #bind: Bind;
   readonly #counters: Counters;
 
-  /** With `merge`, received packets that follow each other in one flow go to the device joined. */
+  /**
+   * With `merge`, received packets that follow each other in one flow go to the device joined; with `tunnel`, TCP goes
+   * out through it while it is on.
+   */
   constructor(
     arena: Arena,
     device: Device,
     bind: Bind,
     table: ForwardingTable,
     counters: Counters,
-    options: { readonly merge: boolean } = { merge: false },
+    options: { readonly merge: boolean; readonly tunnel?: TunnelGso | undefined } = { merge: false },
   ) {
     this.#arena = arena;
     this.#device = device;
     this.#bind = bind;
     this.#counters = counters;
     this.receive = new Receive(arena, device, bind, table, counters, options);
-    this.transmit = new Transmit(arena, device, bind, table, counters);
+    this.transmit = new Transmit(arena, device, bind, table, counters, options.tunnel);
   }
 
   /**

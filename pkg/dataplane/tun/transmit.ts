@@ -17,15 +17,29 @@ import type { Family } from "../../addr/family.ts";
 import { put16le } from "../../packet/bytes.ts";
 import { finish, finishUdp } from "../../packet/checksum.ts";
 import { memorySum, type Sum } from "../../packet/checksum-wasm.ts";
-import { ipDstAt, ipPacketLength, ipTos, ipVersion } from "../../packet/ip.ts";
+import {
+  IPPROTO_TCP,
+  ipDstAt,
+  ipHeaderLength,
+  ipPacketLength,
+  ipProtocol,
+  ipTos,
+  ipVersion,
+  isFragment,
+} from "../../packet/ip.ts";
+import { tcpHeaderLength } from "../../packet/tcp.ts";
 import { UDP_CHECKSUM_AT } from "../../packet/udp.ts";
 import {
+  putVnet,
+  VNET_GSO_ECN,
   VNET_GSO_NONE,
+  VNET_GSO_UDP_L4,
   VNET_HDR_LEN,
   VNET_NEEDS_CSUM,
   vnetCsumOffset,
   vnetCsumStart,
   vnetFlags,
+  vnetGsoSize,
   vnetGsoType,
 } from "../../packet/vnet.ts";
 import { type Arena, IOVEC_LEN } from "../../sys/arena.ts";
@@ -35,10 +49,12 @@ import type { Bind, TxRun } from "../../underlay/bind.ts";
 import { COUNTER, type Counters } from "./counters.ts";
 import { type ForwardingTable, HEADROOM } from "./forwarding-table.ts";
 import { SEGMENT_HEADERS, Segmenter } from "./segment.ts";
+import { TUNNEL_HEADROOM, type TunnelGso } from "./tunnel-gso.ts";
 
 const READS_PER_TURN = 64;
 const READ_ROOM = VNET_HDR_LEN + 65536;
 const ARENA_LEN = 512 * 1024;
+const ROOM_BEFORE = TUNNEL_HEADROOM + 4;
 
 // The kernel cuts a run into datagrams from one buffer of at most 64 KB (net/ipv4/udp.c, udp_send_skb).
 const RUN_BYTES = 65000;
@@ -62,6 +78,7 @@ export class Transmit {
   readonly #counters: Counters;
   readonly #sum: Sum;
   readonly #segmenter: Segmenter;
+  readonly #tunnel: TunnelGso | undefined;
   readonly #packets: number;
   readonly #iovecs: number;
   readonly #slots: number;
@@ -93,7 +110,15 @@ export class Transmit {
   #heldPayloadAt = 0;
   #heldPayloadLength = 0;
 
-  constructor(arena: Arena, device: Device, bind: Bind, table: ForwardingTable, counters: Counters) {
+  /** With `tunnel`, TCP goes out that way while it is on. */
+  constructor(
+    arena: Arena,
+    device: Device,
+    bind: Bind,
+    table: ForwardingTable,
+    counters: Counters,
+    tunnel?: TunnelGso,
+  ) {
     this.#arena = arena;
     this.#device = device;
     this.#bind = bind;
@@ -101,6 +126,7 @@ export class Transmit {
     this.#counters = counters;
     this.#sum = memorySum(arena.memory);
     this.#segmenter = new Segmenter(arena, this.#sum);
+    this.#tunnel = tunnel;
     this.#packets = arena.alloc(ARENA_LEN);
     this.#iovecs = arena.alloc(bind.maxRun * 2 * IOVEC_LEN, 16);
     this.#slotCount = bind.maxRun + 2;
@@ -110,12 +136,12 @@ export class Transmit {
   /** Carries what waits on the device, within bounds. Returns how many packets were read. HOT PATH. */
   turn(): number {
     if (this.blocked && !this.#resume()) return 0;
-    const end = this.#packets + ARENA_LEN - READ_ROOM - HEADROOM - 4;
+    const end = this.#packets + ARENA_LEN - READ_ROOM - ROOM_BEFORE;
     let at = this.#packets;
     let reads = 0;
     while (reads < READS_PER_TURN && at <= end) {
       // The IP header is put at a multiple of 4, which makes the place of the headers before it even.
-      const ip = (at + HEADROOM + 3) & ~3;
+      const ip = (at + ROOM_BEFORE) & ~3;
       const n = this.#device.read(ip - VNET_HDR_LEN, READ_ROOM);
       if (n <= 0) {
         if (n < 0) this.#readFailed(-n);
@@ -147,6 +173,7 @@ export class Transmit {
     this.#family = family;
     this.#peer = peer;
     this.#tos = ipTos(bytes, ip) & ECN_MASK; // RFC 6040 section 4.1: the inner ECN field is copied out
+    if (this.#tunnel?.on === true && this.#sendWhole(this.#tunnel, vnet, ip, length)) return;
     if (vnetGsoType(bytes, vnet) !== VNET_GSO_NONE) {
       if (!this.#segmenter.begin(vnet, ip, ip + length)) return this.#counters.add(COUNTER.tx_bad_gso, 1);
       this.#cutting = true;
@@ -156,6 +183,47 @@ export class Transmit {
     const at = ip - HEADROOM;
     this.#table.putHeaders(peer, at);
     this.#append(at, HEADROOM + length, 0, 0);
+  }
+
+  // TCP that carries data, super-packet or not: one flow then has one source port. Returns false for everything else, and
+  // when it has to go the other way after all; the virtio-net header is then as it was.
+  #sendWhole(tunnel: TunnelGso, vnet: number, ip: number, length: number): boolean {
+    const { bytes } = this.#arena;
+    const gsoType = vnetGsoType(bytes, vnet);
+    if ((gsoType & ~VNET_GSO_ECN) === VNET_GSO_UDP_L4 || ipProtocol(bytes, ip) !== IPPROTO_TCP) return false;
+    const ihl = ipHeaderLength(bytes, ip);
+    const tcp = tcpHeaderLength(bytes, ip + ihl, ip + length);
+    const payload = length - ihl - tcp;
+    if (tcp === 0 || payload === 0 || isFragment(bytes, ip)) return false;
+    // What was read before and goes to the same peer leaves before.
+    if (this.#run.datagrams > 0 && this.#runPeer === this.#peer) {
+      this.#flush();
+      if (this.blocked) return false;
+    }
+    let flags = vnetFlags(bytes, vnet);
+    const gsoSize = gsoType === VNET_GSO_NONE ? 0 : vnetGsoSize(bytes, vnet);
+    const csumStart = vnetCsumStart(bytes, vnet);
+    const csumOffset = vnetCsumOffset(bytes, vnet);
+    if (gsoSize === 0 && (flags & VNET_NEEDS_CSUM) !== 0) {
+      this.#finishChecksum(vnet, ip, ip + length);
+      flags &= ~VNET_NEEDS_CSUM;
+    }
+    this.#table.putHeaders(this.#peer, ip - HEADROOM);
+    const sent = tunnel.send(this.#family, this.#table.sockaddr(this.#peer), ip, length, gsoType, gsoSize);
+    if (sent < 0) {
+      putVnet(bytes, vnet, flags, gsoType, ihl + tcp, gsoSize, csumStart, csumOffset);
+      return false;
+    }
+    const packets = gsoSize === 0 ? 1 : Math.ceil(payload / gsoSize);
+    if (sent === 0) {
+      this.#counters.add(COUNTER.tx_send_errors, packets);
+      return true;
+    }
+    const carried = length + (packets - 1) * (ihl + tcp);
+    this.#table.countTx(this.#peer, packets, carried);
+    this.#counters.add(COUNTER.tx_packets, packets);
+    this.#counters.add(COUNTER.tx_bytes, carried);
+    return true;
   }
 
   // The field holds the pseudo-header's sum, so it is summed with the rest.

@@ -32,6 +32,7 @@ import { openRung, type Rung, RUNGS, segmentWorks } from "./offload.ts";
 import { openDeviceError, openSocketError } from "./open-errors.ts";
 import { peerRows } from "./peer-rows.ts";
 import { Slots } from "./slots.ts";
+import { TunnelDevice } from "./tunnel-device.ts";
 import type { Order, SteppedDown, WorkerData } from "./worker.ts";
 
 // What absorbs a burst while the loop is busy in the other direction; smaller ones cost retransmits when measured.
@@ -52,6 +53,8 @@ export interface TunOptions {
   readonly verifySender: "default" | "strict";
   /** A rung of offload.ts, or the highest that works here. */
   readonly offload: "auto" | Rung;
+  /** Whether somebody accepts what `forwards` names, before all other iptables rules. */
+  readonly forwardRules: boolean;
   readonly host: Host;
   readonly log: Logger;
   /** The script of the packet loop's thread, cmd/twilld/packet-loop.ts. */
@@ -82,6 +85,9 @@ export class TunDataplane implements Dataplane {
   readonly #families: readonly Family[];
   readonly #slots = new Slots();
   #running: Running | undefined;
+  #tunnel: TunnelDevice | undefined;
+  #tunnelOn: boolean | undefined;
+  #passes = 0;
   #attrs: PlaneAttrs | undefined;
   #posted = "";
   #peers = new Set<LeaseKey>();
@@ -102,32 +108,37 @@ export class TunDataplane implements Dataplane {
   async open(underlay: Underlay): Promise<PlaneAttrs> {
     const fds: number[] = [];
     try {
-      const { device, rung } = this.#openDevice();
+      const { device, rung } = this.#openDevice(underlay);
       fds.push(device);
       const sockets = this.#openSockets(underlay, rung !== "none", fds);
       this.#running = this.#start(device, this.#batched(sockets, fds), rung, underlay, fds);
     } catch (error) {
       for (const fd of fds) libc.close(fd);
+      this.#tunnel?.close();
       throw error;
     }
     return this.#describe(underlay);
   }
 
   // The highest rung that the device opens on; one that was asked for has to work.
-  #openDevice(): { device: number; rung: Rung } {
+  #openDevice(underlay: Underlay): { device: number; rung: Rung } {
     const { offload } = this.#options;
     const rungs = offload === "auto" ? RUNGS : [offload];
     for (const rung of rungs) {
-      const device = this.#tryRung(rung);
-      if (device !== undefined) {
-        return { device, rung };
-      }
+      const device = this.#tryRung(rung, underlay);
+      if (device !== undefined) return { device, rung };
     }
     throw new DataplaneError(`the kernel does not offer what --offload=${offload} needs: give --offload=auto`);
   }
 
-  #tryRung(rung: Rung): number | undefined {
+  #tryRung(rung: Rung, underlay: Underlay): number | undefined {
+    const { vni, port } = this.#options.backend;
     try {
+      if (rung === "tunnel-gso") {
+        this.#tunnel = TunnelDevice.open(vni, underlay, this.#families, port);
+        if (!this.#tunnel) return undefined;
+        this.forwards = [this.#tunnel.name];
+      }
       return openRung(this.device, rung);
     } catch (error) {
       throw openDeviceError(this.device, error);
@@ -191,6 +202,7 @@ export class TunDataplane implements Dataplane {
       addrs: this.#families.flatMap((family) => underlay.addr[family] ?? []),
       segment,
       merge: rung !== "none",
+      tunnel: this.#tunnel?.data,
       port: this.#options.backend.port,
       wakeFd: wake.fd,
     };
@@ -250,8 +262,23 @@ export class TunDataplane implements Dataplane {
       if (peer) outcome.set(peer.key, { failed: error.message });
     }
     this.#forget(want);
+    await this.#driveTunnel();
     if (problems.others.length > 0) throw new HostError(problems.others.join("; "));
     return { attrs, peers: outcome };
+  }
+
+  // Not before the second pass: what accepts forwarded packets is set up between the first and it.
+  async #driveTunnel(): Promise<void> {
+    const tunnel = this.#tunnel;
+    const running = this.#running;
+    if (!tunnel || !running || ++this.#passes < 2) return;
+    const { host, log, offload, forwardRules } = this.#options;
+    const on = await tunnel.usable(host, { forced: offload === "tunnel-gso", forwardRules });
+    if (on === this.#tunnelOn) return;
+    this.#tunnelOn = on;
+    if (on) log.info("TCP leaves through the tunnel device", { device: tunnel.name });
+    else log.info("the tunnel device is not used", { device: tunnel.name, reason: tunnel.unused });
+    this.#order(running, { kind: "tunnel", on });
   }
 
   #table(want: Want, rows: Table["rows"]): Table {
@@ -323,6 +350,7 @@ export class TunDataplane implements Dataplane {
       this.#order(running, { kind: "stop" });
       await running.ended;
       for (const fd of running.fds) libc.close(fd);
+      this.#tunnel?.close();
       running.wake.close();
       this.#running = undefined;
     }

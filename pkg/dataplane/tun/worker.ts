@@ -11,6 +11,7 @@ import { COUNTER } from "./counters.ts";
 import type { Table } from "./forwarding-table.ts";
 import { LoopMemory } from "./loop-memory.ts";
 import { PacketLoop } from "./packet-loop.ts";
+import { type TunnelData, TunnelGso } from "./tunnel-gso.ts";
 
 /** What the thread is started with. The file descriptors stay the control thread's: it closes them. */
 export interface WorkerData {
@@ -23,6 +24,7 @@ export interface WorkerData {
   readonly segment: boolean;
   /** Whether received packets are merged. */
   readonly merge: boolean;
+  readonly tunnel: TunnelData | undefined;
   readonly port: number;
   readonly wakeFd: number;
 }
@@ -32,7 +34,11 @@ export interface SteppedDown {
   readonly steppedDown: string;
 }
 
-export type Order = { readonly kind: "table"; readonly table: Table } | { readonly kind: "stop" };
+export type Order =
+  | { readonly kind: "table"; readonly table: Table }
+  /** Whether the host forwards what comes from the tunnel device. */
+  | { readonly kind: "tunnel"; readonly on: boolean }
+  | { readonly kind: "stop" };
 
 /** Carries packets until it is told to stop. Rejects when the device is gone. */
 export async function runPacketLoop(data: WorkerData, port: MessagePort): Promise<void> {
@@ -42,6 +48,8 @@ export async function runPacketLoop(data: WorkerData, port: MessagePort): Promis
   let seen = 0;
   let stopped = false;
   let watched: UdpBind | undefined;
+  const tunnel = data.tunnel && new TunnelGso(arena, data.tunnel);
+  let tunnelTold = false;
   const stepDown = (steppedDown: string): void => {
     const told: SteppedDown = { steppedDown };
     port.postMessage(told);
@@ -52,13 +60,18 @@ export async function runPacketLoop(data: WorkerData, port: MessagePort): Promis
       watched = undefined;
       stepDown("UDP_SEGMENT");
     }
+    if (tunnel?.refused === true && !tunnelTold) {
+      tunnelTold = true;
+      stepDown("tunnel-gso");
+    }
     const { orders } = memory;
     if (orders !== seen) {
       seen = orders;
       for (let got = receiveMessageOnPort(port); got; got = receiveMessageOnPort(port)) {
         const order = got.message as Order;
         if (order.kind === "table") table.load(order.table);
-        else stopped = true;
+        else if (order.kind === "stop") stopped = true;
+        else if (tunnel) tunnel.on = order.on && !tunnel.refused;
       }
     }
     return !stopped;
@@ -66,7 +79,7 @@ export async function runPacketLoop(data: WorkerData, port: MessagePort): Promis
   if (data.sockets) {
     const bind = new UdpBind(arena, data.sockets, data.port, data.segment);
     if (data.segment) watched = bind;
-    const loop = new PacketLoop(arena, device, bind, table, counters, data);
+    const loop = new PacketLoop(arena, device, bind, table, counters, { merge: data.merge, tunnel });
     loop.receive.onStepDown(stepDown);
     loop.run(data.wakeFd, control);
     return;
