@@ -31,11 +31,17 @@ const OFFLOADS: Readonly<Record<Rung, readonly number[]>> = {
   none: [TUN_OFFLOAD.none],
 };
 
-/** Opens the device on a rung: a file descriptor, or undefined when the kernel does not offer the rung. Throws a SysError. */
-export function openRung(name: string, rung: Rung): number | undefined {
+/** The device on a rung: its descriptor, and whether it knows UDP super-packets. */
+export interface RungDevice {
+  readonly fd: number;
+  readonly uso: boolean;
+}
+
+/** Opens the device on a rung; undefined when the kernel does not offer the rung. Throws a SysError. */
+export function openRung(name: string, rung: Rung): RungDevice | undefined {
   for (const offload of OFFLOADS[rung]) {
     try {
-      return openTun(name, VNET_HDR_LEN, offload);
+      return { fd: openTun(name, VNET_HDR_LEN, offload), uso: (offload & uso4) !== 0 };
     } catch (error) {
       if (!(error instanceof SysError) || error.syscall !== "ioctl TUNSETOFFLOAD" || error.code !== "EINVAL")
         throw error;

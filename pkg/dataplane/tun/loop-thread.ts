@@ -1,0 +1,53 @@
+import { Worker } from "node:worker_threads";
+import { WakeFd } from "../../sys/wake-fd.ts";
+import { LoopMemory } from "./loop-memory.ts";
+import type { Order, SteppedDown, WorkerData } from "./worker.ts";
+
+/** The thread of the packet loop, seen from the control thread. */
+export class LoopThread {
+  readonly memory = new LoopMemory();
+  /** Settles when the thread has ended: fulfilled after stop, rejected with why it died. */
+  readonly ended: Promise<void>;
+  readonly #wake = new WakeFd();
+  readonly #worker: Worker;
+  #stopping = false;
+
+  /** Starts it. `script` is cmd/twilld/packet-loop.ts; `onStepDown` hears of an offload that the kernel came to refuse. */
+  constructor(script: URL, data: Omit<WorkerData, "memory" | "wakeFd">, onStepDown: (offload: string) => void) {
+    const workerData: WorkerData = { ...data, memory: this.memory.arena.memory, wakeFd: this.#wake.fd };
+    const worker = new Worker(script, { workerData, name: "packet-loop" });
+    this.#worker = worker;
+    worker.on("message", ({ steppedDown }: SteppedDown) => onStepDown(steppedDown));
+    this.ended = new Promise((resolve, reject) => {
+      let failure: Error | undefined;
+      worker.on("error", (error: Error) => {
+        failure = error;
+      });
+      worker.on("exit", (code) => {
+        if (this.#stopping) return resolve();
+        const cause = failure ?? new Error(`its thread ended with code ${code}`);
+        reject(new Error("the packet loop died", { cause }));
+      });
+    });
+    // Whoever owns it waits for `ended`; until then a rejection must not count as unhandled.
+    this.ended.catch(() => {});
+  }
+
+  /** Carried out between two turns of the loop, in the order given. */
+  order(order: Order): void {
+    this.#worker.postMessage(order);
+    this.memory.announceOrder();
+    this.#wake.wake();
+  }
+
+  /** Resolves when it has ended; what it worked on may be closed then. Idempotent. */
+  async stop(): Promise<void> {
+    if (!this.#stopping) {
+      this.#stopping = true;
+      this.order({ kind: "stop" });
+      await this.ended.catch(() => {}); // it died before: told by then
+      this.#wake.close();
+    }
+    await this.ended.catch(() => {});
+  }
+}
