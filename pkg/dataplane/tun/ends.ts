@@ -8,7 +8,7 @@ import * as libc from "../../sys/libc.ts";
 import { batchesAllowed, openUdp } from "../../sys/udp-socket.ts";
 import type { Underlay } from "../../underlay/underlay.ts";
 import { DataplaneError } from "../dataplane.ts";
-import { openRung, type Rung, RUNGS, segmentWorks } from "./offload.ts";
+import { openRung, type Rung, type RungDevice, RUNGS, segmentWorks } from "./offload.ts";
 import { openDeviceError, openSocketError } from "./open-errors.ts";
 import { TunnelDevice } from "./tunnel-device.ts";
 
@@ -46,10 +46,12 @@ export function openEnds(want: EndsWant, underlay: Underlay, log: Logger): Ends 
   };
   try {
     const { rung, device, tunnel } = openDevices(want, underlay, opened);
-    const sockets = openSockets(want, underlay, rung !== "none", log, opened);
+    // Joined datagrams may be a kernel peer's UDP super-packet, which only a device that knows such can be given; without
+    // UDP_GRO the kernel cuts it before we see it.
+    const sockets = openSockets(want, underlay, device.uso, log, opened);
     const segment = rung !== "none" && sockets !== undefined && segmentWorks(underlay.addr);
     log.info("data plane open", { device: want.name, offload: rung, segment });
-    return { rung, device, sockets, segment, tunnel, close };
+    return { rung, device: device.fd, sockets, segment, tunnel, close };
   } catch (error) {
     close();
     throw error;
@@ -61,7 +63,7 @@ function openDevices(
   want: EndsWant,
   underlay: Underlay,
   opened: { close(): void }[],
-): { rung: Rung; device: number; tunnel: TunnelDevice | undefined } {
+): { rung: Rung; device: RungDevice; tunnel: TunnelDevice | undefined } {
   const { name, vni, port, families, offload } = want;
   try {
     for (const rung of offload === "auto" ? RUNGS : [offload]) {
@@ -73,7 +75,7 @@ function openDevices(
       }
       const device = openRung(name, rung);
       if (device === undefined) continue;
-      opened.push({ close: () => libc.close(device) });
+      opened.push({ close: () => libc.close(device.fd) });
       return { rung, device, tunnel };
     }
   } catch (error) {
