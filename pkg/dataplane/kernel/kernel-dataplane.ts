@@ -1,0 +1,251 @@
+// The data plane of the kernel's own VXLAN devices: one for each family, a neighbour, a forwarding entry and a route for
+// each peer, and nft rules that check who may send us what.
+
+import { FAMILIES, type Family, mapFamilies, type PerFamily } from "../../addr/family.ts";
+import type { Mac } from "../../addr/mac.ts";
+import { formatPrefix, type Prefix } from "../../addr/prefix.ts";
+import { describeError } from "../../base/errors.ts";
+import type { Logger } from "../../base/logger.ts";
+import { type Host, type HostChange, HostError, type Link, type Route } from "../../host/host.ts";
+import type { LeaseKey } from "../../lease/lease.ts";
+import { VXLAN_OVERHEAD } from "../../packet/vxlan.ts";
+import type { Underlay } from "../../underlay/underlay.ts";
+import {
+  type Dataplane,
+  DataplaneError,
+  type DataplaneStats,
+  type Outcome,
+  type PeerState,
+  type PlaneAttrs,
+  type Want,
+} from "../dataplane.ts";
+import { tunDevice, vxlanDevice } from "../device-names.ts";
+import { isPlainRoute, onLinkBy, plainRoute } from "../direct-routing.ts";
+import { setForwarding } from "../forwarding.ts";
+import { reconcileRoutes } from "../routes.ts";
+import { LinkTotals } from "./link-totals.ts";
+import { type Destination, destinationsOf, entryChanges, tunnelRoute } from "./peer-entries.ts";
+import { senderRules } from "./sender-rules.ts";
+import { removeSenderTables, SenderTable } from "./sender-table.ts";
+import { reconcileVxlan, type VxlanWant } from "./vxlan-device.ts";
+
+export interface KernelOptions {
+  readonly backend: {
+    readonly vni: number;
+    readonly port: number;
+    readonly mtu: number | undefined;
+    readonly gbp: boolean;
+    readonly learning: boolean;
+    /** Reach peers on our link without the tunnel. */
+    readonly directRouting: boolean;
+  };
+  readonly network: PerFamily<Prefix>;
+  /** One for each family of the network; kept over restarts by the caller. */
+  readonly vtepMac: PerFamily<Mac>;
+  readonly verifySender: "default" | "strict";
+  readonly host: Host;
+  readonly log: Logger;
+}
+
+export class KernelDataplane implements Dataplane {
+  readonly name = "kernel";
+  readonly forwards: readonly string[] = [];
+  readonly done: Promise<void>;
+  mtu: PerFamily<number> = {};
+
+  readonly #options: KernelOptions;
+  readonly #families: readonly Family[];
+  readonly #senders: PerFamily<SenderTable>;
+  readonly #totals: LinkTotals;
+  #state: "new" | "open" | "closed" = "new";
+  #settle: () => void = () => undefined;
+
+  constructor(options: KernelOptions) {
+    const { host, log, network, vtepMac } = options;
+    this.#options = options;
+    this.#families = FAMILIES.filter((family) => vtepMac[family] && network[family]);
+    this.#senders = mapFamilies(vtepMac, (_, family) => new SenderTable(host, family, log));
+    this.#totals = new LinkTotals(
+      host,
+      this.#families.map((family) => this.#device(family)),
+    );
+    this.done = new Promise((resolve) => (this.#settle = resolve));
+  }
+
+  /** Devices of the last run, or of flannel, go on carrying packets: only what differs is touched. */
+  async open(underlay: Underlay): Promise<PlaneAttrs> {
+    const attrs = this.#describe(underlay);
+    const { host, log } = this.#options;
+    const links = await host.links();
+    try {
+      for (const family of this.#families) await reconcileVxlan(host, links, this.#deviceWant(family, underlay));
+    } catch (error) {
+      if (error instanceof HostError) throw new DataplaneError(error.message, { cause: error.cause });
+      throw error;
+    }
+    this.#totals.start();
+    this.#state = "open";
+    log.info("data plane open", { devices: this.#families.map((family) => this.#device(family)).join(", ") });
+    return attrs;
+  }
+
+  async reconcile(want: Want): Promise<Outcome> {
+    if (this.#state !== "open") throw new Error(`the data plane is ${this.#state === "new" ? "not open" : "closed"}`);
+    const { host, network, vtepMac } = this.#options;
+    const attrs = this.#describe(want.underlay);
+    const { list, states } = destinationsOf(want, this.#families, network, vtepMac);
+    const problems: string[] = [];
+    const attempt = async (step: () => Promise<void>): Promise<void> => {
+      try {
+        await step();
+      } catch (error) {
+        problems.push(describeError(error));
+      }
+    };
+    const links = await host.links();
+    for (const family of this.#families) {
+      const device = { ...this.#deviceWant(family, want.underlay), own: want.own.subnet[family] };
+      await attempt(() => reconcileVxlan(host, links, device));
+    }
+    problems.push(...(await setForwarding(host, this.#families, want.underlay.name)));
+    // Before the first packet can come from a peer that is new.
+    for (const family of this.#families) await attempt(() => this.#checkSenders(family, want, list));
+    const peers = new Map<LeaseKey, PeerState>(states);
+    await attempt(async () => {
+      problems.push(...(await this.#reconcilePeers(want.underlay, list, peers)));
+    });
+    await attempt(() => this.#removeOthers(links));
+    if (problems.length > 0) throw new HostError(problems.join("; "));
+    return { attrs, peers };
+  }
+
+  /** What the devices count, and the rules that check senders; the kernel counts nothing by peer. */
+  stats(): DataplaneStats {
+    const counters: Record<string, bigint> = this.#totals.read();
+    for (const family of this.#families) {
+      for (const [name, count] of this.#senders[family]?.counts() ?? [])
+        counters[name] = (counters[name] ?? 0n) + count;
+    }
+    return { counters, peers: new Map() };
+  }
+
+  /** Everything stays and goes on carrying packets. */
+  close(): Promise<void> {
+    this.#state = "closed";
+    this.#settle();
+    return Promise.resolve();
+  }
+
+  #device(family: Family): string {
+    return vxlanDevice(this.#options.backend.vni, family);
+  }
+
+  #describe(underlay: Underlay): PlaneAttrs {
+    const { backend, network, vtepMac } = this.#options;
+    for (const family of this.#families) {
+      if (underlay.addr[family]) continue;
+      throw new DataplaneError(
+        `the underlay interface ${underlay.name} has no IPv${family} address, which the network ` +
+          `${formatPrefix(network[family] as Prefix)} needs: give it one or choose another with --iface`,
+      );
+    }
+    // The kernel refuses a device that its underlay cannot carry.
+    const base = Math.min(backend.mtu ?? underlay.mtu, underlay.mtu);
+    this.mtu = mapFamilies(vtepMac, (_, family) => base - VXLAN_OVERHEAD[family]);
+    return {
+      backendType: "vxlan",
+      publicIp: underlay.publicIp,
+      vtep: mapFamilies(vtepMac, (mac) => ({ vni: backend.vni, mac })),
+    };
+  }
+
+  #deviceWant(family: Family, underlay: Underlay): VxlanWant {
+    const { vni, port, learning, gbp } = this.#options.backend;
+    return {
+      name: this.#device(family),
+      mac: this.#options.vtepMac[family] as Mac,
+      mtu: this.mtu[family] as number,
+      vxlan: { vni, port, learning, gbp, local: underlay.addr[family], underlay: underlay.name, others: [] },
+      own: undefined,
+    };
+  }
+
+  async #checkSenders(family: Family, want: Want, destinations: readonly Destination[]): Promise<void> {
+    const { backend, network, verifySender } = this.#options;
+    const own = want.own.subnet[family];
+    const whole = network[family];
+    if (!own || !whole) return;
+    const { addr, publicIp } = want.underlay;
+    const rules = senderRules({
+      vni: backend.vni,
+      port: backend.port,
+      network: whole,
+      own,
+      ownAddrs: [addr[family], publicIp[family]].filter((each) => each !== undefined),
+      peers: destinations.filter(({ subnet }) => subnet.family === family),
+      strict: verifySender === "strict",
+    });
+    await this.#senders[family]?.reconcile(rules);
+  }
+
+  // Entries come before the route that needs them, and go after it. Resolves to what could not be taken away; what could
+  // not be added is noted in `peers`.
+  async #reconcilePeers(
+    underlay: Underlay,
+    destinations: readonly Destination[],
+    peers: Map<LeaseKey, PeerState>,
+  ): Promise<readonly string[]> {
+    const { host, network, backend } = this.#options;
+    const tables: { [F in Family]?: readonly Route[] } = {};
+    for (const family of this.#families) tables[family] = await host.routes(family);
+    const isOnLink = backend.directRouting ? onLinkBy(tables, underlay, network) : (): boolean => false;
+    const isDirect = new Set(destinations.filter(({ publicIp }) => isOnLink(publicIp)));
+    const fail = (to: Destination | undefined, error: HostError | undefined): void => {
+      if (to && error) peers.set(to.peer, { failed: error.message });
+    };
+
+    const additions: { readonly change: HostChange; readonly to: Destination | undefined }[] = [];
+    const removals: HostChange[] = [];
+    for (const family of this.#families) {
+      const dev = this.#device(family);
+      const through = destinations.filter((to) => to.subnet.family === family && !isDirect.has(to));
+      const [neighbours, fdb] = [await host.neighbours(dev), await host.fdb(dev)];
+      const changes = entryChanges(dev, through, neighbours, fdb);
+      additions.push(...changes.additions.map(({ change, to }) => ({ change, to: through[to] })));
+      removals.push(...changes.removals);
+    }
+    const added = await host.apply(additions.map(({ change }) => change));
+    for (const [i, error] of added.entries()) fail(additions[i]?.to, error);
+
+    const desired = destinations.map((to): Route =>
+      isDirect.has(to) ? plainRoute(to.subnet, to.publicIp, underlay) : tunnelRoute(to, this.#device(to.subnet.family)),
+    );
+    const devices = new Set(this.#families.map((family) => this.#device(family)));
+    // The kernel's own routes (of a device's address, of IPv6 link-local) come and go with the device.
+    const ours = (route: Route): boolean =>
+      (devices.has(route.dev) && route.protocol !== "kernel") || isPlainRoute(route, network);
+    const routes = await reconcileRoutes(host, desired, Object.values(tables).flat(), ours);
+    for (const [i, error] of routes.failed) fail(destinations[i], error);
+    const removed = await host.apply(removals);
+    return [...routes.others, ...removed.flatMap((error) => (error ? [error.message] : []))];
+  }
+
+  // What another data plane of ours, or this one for a network of both families, has left. Their routes to peers have
+  // been replaced by now.
+  async #removeOthers(links: readonly Link[]): Promise<void> {
+    const { backend, host, log } = this.#options;
+    const unused = FAMILIES.filter((family) => !this.#families.includes(family));
+    const names = new Set(unused.map((family) => vxlanDevice(backend.vni, family)));
+    const others = links.filter(
+      ({ name, kind }) => (kind === "tun" && name === tunDevice(backend.vni)) || (kind === "vxlan" && names.has(name)),
+    );
+    for (const { name: dev } of others) {
+      const [error] = await host.apply([{ kind: "delete-link", dev }]);
+      if (error) throw error;
+      log.info("removed the device of another data plane", { device: dev });
+    }
+    if (others.length > 0 || !this.#clean) await removeSenderTables(host, unused);
+    this.#clean = true;
+  }
+  #clean = false;
+}

@@ -1,0 +1,87 @@
+import type { Family } from "../../addr/family.ts";
+import type { Logger } from "../../base/logger.ts";
+import type { Host, NftChain } from "../../host/host.ts";
+import { SENDER_TABLE, type SenderRule, senderChain } from "./sender-rules.ts";
+
+const NFT_FAMILY = { 4: "ip", 6: "ip6" } as const;
+
+/**
+ * Keeps the sender rules of one family in nftables, in a table of their own that is written whole in one transaction. nft
+ * may word a rule differently from how it was given, so what the kernel has is compared with what it showed right after
+ * our last write; the first pass of a run therefore always writes.
+ */
+export class SenderTable {
+  readonly #host: Host;
+  readonly #family: Family;
+  readonly #log: Logger;
+  #wrote = "";
+  #shown: string | undefined;
+  #counters: readonly (string | undefined)[] = [];
+  /** What the tables before the present one have counted, and the present one at its last reading. */
+  readonly #before = new Map<string, bigint>();
+  readonly #now = new Map<string, bigint>();
+
+  constructor(host: Host, family: Family, log: Logger) {
+    this.#host = host;
+    this.#family = family;
+    this.#log = log;
+  }
+
+  /** Makes the table hold these rules. Throws a HostError. */
+  async reconcile(rules: readonly SenderRule[]): Promise<void> {
+    const chain = senderChain(rules);
+    const wrote = JSON.stringify(chain);
+    const have = await this.#read();
+    const wanted = wrote === this.#wrote;
+    if (wanted && have === this.#shown) return;
+    await this.#host.setNftTable(NFT_FAMILY[this.#family], SENDER_TABLE, [chain]);
+    for (const [name, count] of this.#now) this.#before.set(name, (this.#before.get(name) ?? 0n) + count);
+    this.#now.clear();
+    this.#counters = rules.map(({ counter }) => counter);
+    this.#wrote = wrote;
+    this.#shown = await this.#read();
+    if (wanted) {
+      this.#log.warn("the rules that check senders had been changed by somebody else, put back", {
+        family: this.#family,
+      });
+    }
+  }
+
+  /** What the rules have counted in this run, by name; as of the last reconcile. */
+  counts(): ReadonlyMap<string, bigint> {
+    const sum = new Map(this.#before);
+    for (const [name, count] of this.#now) sum.set(name, (sum.get(name) ?? 0n) + count);
+    return sum;
+  }
+
+  // The table as text without what its rules have counted, which is noted.
+  async #read(): Promise<string> {
+    const chains = await this.#host.nftTable(NFT_FAMILY[this.#family], SENDER_TABLE);
+    this.#count(chains);
+    return JSON.stringify(chains, (key, value: unknown) => (key === "counter" ? null : value));
+  }
+
+  #count(chains: readonly NftChain[] | undefined): void {
+    const rules = chains?.length === 1 ? (chains[0]?.rules ?? []) : [];
+    if (rules.length !== this.#counters.length) return;
+    this.#now.clear();
+    for (const [i, name] of this.#counters.entries()) {
+      if (name === undefined) continue;
+      const packets = rules[i]?.map(packetsOf).find((count) => count !== undefined) ?? 0;
+      this.#now.set(name, (this.#now.get(name) ?? 0n) + BigInt(packets));
+    }
+  }
+}
+
+/** Takes the rules away, of every family. */
+export async function removeSenderTables(host: Host, families: readonly Family[]): Promise<void> {
+  for (const family of families) {
+    if (!(await host.nftTable(NFT_FAMILY[family], SENDER_TABLE))) continue;
+    await host.setNftTable(NFT_FAMILY[family], SENDER_TABLE, undefined);
+  }
+}
+
+function packetsOf(expr: object): number | undefined {
+  const { counter } = expr as { readonly counter?: { readonly packets?: number } | null };
+  return counter?.packets;
+}
