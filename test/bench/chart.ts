@@ -20,7 +20,7 @@ const PANELS: readonly Panel[] = [
   { title: "TCP, 1 stream", underlay: "offloads", figure: "tcp1" },
   { title: "TCP, 4 streams", underlay: "offloads", figure: "tcp4" },
   { title: "UDP, 64-byte datagrams", underlay: "offloads", figure: "udp64" },
-  { title: "Round trip, mean, idle", underlay: "offloads", figure: "rttMean" },
+  { title: "Round trip, mean, idle, less is better", underlay: "offloads", figure: "rttMean" },
   { title: "TCP, 1 stream, wire-like underlay", underlay: "wire-like", figure: "tcp1" },
   { title: "TCP, 4 streams, wire-like underlay", underlay: "wire-like", figure: "tcp4" },
 ];

@@ -35,7 +35,7 @@ export const CONFIGURATIONS: readonly Configuration[] = [
     id: MIXED,
     title: "twill ↔ kernel vxlan",
     wireLike: true,
-    required: false,
+    required: true,
     open: (lab) => openMixed(lab, MIXED, []),
   },
   { id: NAIVE, title: "fs.read + node:dgram", wireLike: false, required: false, open: openNaive },
@@ -63,7 +63,8 @@ function rungConfiguration(rung: Rung): Configuration {
     id,
     title: RUNG_TITLES[rung],
     wireLike: true,
-    required: false,
+    // Every machine can have this one; without it twilld itself does not work.
+    required: rung === "none",
     open: (lab) => openTwill(lab, id, [`--offload=${rung}`]),
   };
 }

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { check } from "prettier";
 import { expect, test } from "vitest";
 import { TOP } from "../../pkg/lab/programs.ts";
 import { chart } from "./chart.ts";
@@ -40,6 +41,11 @@ test("it shows the machine, the commit, figures with ratios, promises, and what 
   expect(text).not.toContain("| nebula |");
   expect(text).toContain("- round 2, offloads, twill-none, udp64: 0 of 9 arrived");
   expect(text.match(/UDP is slow: asked for/g)?.length).toBe(1);
+});
+
+test("it is formatted as the repository's formatter wants it", async () => {
+  const text = await formatDocument(report);
+  expect(await check(text, { parser: "markdown", printWidth: 120 })).toBe(true);
 });
 
 test.skipIf(!existsSync(join(DOCS, "bench.json")))(

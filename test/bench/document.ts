@@ -3,6 +3,16 @@ import type { Report } from "./report.ts";
 import { gateTable, NOT_AVAILABLE, resultTables, type Table } from "./tables.ts";
 import { markdownTable } from "./text-table.ts";
 
+const NOTES = [
+  "→ is traffic from the first pod to the second, ← the other way. In the mixed row, → is twill to the kernel's device.",
+  "UDP: 64-byte datagrams by sendmmsg as fast as the socket takes them; what arrives is counted.",
+  "Round trips: ping every 2 ms, idle and beside one TCP stream in the same direction.",
+  "CPU: of the whole machine, iperf3 included, and of both agents (user and system), per Gbit that arrived, TCP 1 →. " +
+    "Memory: of the larger agent after that measurement, resident, in MB.",
+  "Wire-like: `ethtool -K eth0 tx off tso off gso off gro on` on both nodes, so that the kernel cuts and sums in " +
+    "software, as before a network card that cannot do it for tunnels.",
+];
+
 /** docs/performance.md of a report; `picture` is the chart's path from there. */
 export function performanceDocument(report: Report, picture: string): string {
   const { machine, rounds, seconds } = report;
@@ -18,16 +28,10 @@ export function performanceDocument(report: Report, picture: string): string {
     "## How it was measured",
     `${rounds} alternating ${rounds === 1 ? "round" : "rounds"}: each measurement (${seconds} s of traffic) goes through ` +
       "all configurations before the next begins, and each round begins with another configuration. All of them are up all " +
-      "the time; idle, they take what the line above says. A figure is the median of the rounds. A ratio is taken to kernel vxlan in the same " +
+      "the time; what they take idle, with whatever else the machine does, is the last line above. A figure is the median of the rounds. A ratio is taken to kernel vxlan in the same " +
       "round, and the median of these ratios is shown, with the smallest and the largest in brackets. No configuration " +
       "has firewall rules or masquerading.",
-    "- → is traffic from the first pod to the second, ← the other way. In the mixed row, → is twill to the kernel's device.",
-    "- UDP: 64-byte datagrams by sendmmsg as fast as the socket takes them; what arrives is counted.",
-    "- Round trips: ping every 2 ms, idle and beside one TCP stream in the same direction.",
-    "- CPU: of the whole machine, iperf3 included, and of both agents (user and system), per Gbit that arrived, TCP 1 →. " +
-      "Memory: of the larger agent after that measurement, resident, in MB.",
-    "- Wire-like: `ethtool -K eth0 tx off tso off gso off gro on` on both nodes, so that the kernel cuts and sums in " +
-      "software, as before a network card that cannot do it for tunnels.",
+    NOTES.map((note) => `- ${note}`).join("\n"),
     "## Results",
     `![The medians as bars](${picture})`,
     ...[...resultTables(report, "offloads"), ...resultTables(report, "wire-like")].flatMap(section),

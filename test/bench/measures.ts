@@ -18,8 +18,8 @@ export interface Measure {
 }
 
 // What starting and ending the programs adds.
-const IPERF3_S = 0.4;
-const BLASTER_S = 1.3;
+const IPERF3_S = 0.3;
+const BLASTER_S = 1;
 const PING_S = 0.1;
 
 /** Everything that is measured of a configuration in a round. */
