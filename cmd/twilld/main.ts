@@ -12,6 +12,7 @@ import { ConfigError, describeError } from "../../pkg/base/errors.ts";
 import type { Logger } from "../../pkg/base/logger.ts";
 import { VERSION } from "../../pkg/base/version.ts";
 import { HostGwDataplane } from "../../pkg/dataplane/hostgw/hostgw-dataplane.ts";
+import { KernelDataplane } from "../../pkg/dataplane/kernel/kernel-dataplane.ts";
 import { TunDataplane } from "../../pkg/dataplane/tun/tun-dataplane.ts";
 import { LinuxHost } from "../../pkg/host/linux-host.ts";
 import { EtcdRegistry } from "../../pkg/subnet/etcd-registry.ts";
@@ -72,8 +73,10 @@ async function run(config: AgentConfig, log: Logger, signal: AbortSignal): Promi
 function dataplanes(config: AgentConfig, host: LinuxHost, log: Logger): World["openDataplane"] {
   return ({ network, backend }, vtepMac) => {
     if (backend.type === "host-gw") return new HostGwDataplane({ network, host, log });
-    if (config.dataplane !== "tun") throw new ConfigError([`there is no data plane ${config.dataplane} yet: give tun`]);
     const { verifySender, offload, forwardRules } = config;
+    if (config.dataplane === "kernel") {
+      return new KernelDataplane({ backend, network, vtepMac, verifySender, host, log });
+    }
     const worker = PACKET_LOOP;
     return new TunDataplane({ backend, network, vtepMac, verifySender, offload, forwardRules, host, log, worker });
   };

@@ -101,7 +101,7 @@ export const FLAGS: readonly Flag[] = [
     kind: "value",
     arg: "tun|kernel",
     fallback: "tun",
-    help: "what carries the packets; kernel is not built yet",
+    help: "what carries VXLAN: tun in user space, which counts by peer; kernel the kernel's own device, for most throughput",
   },
   {
     group: "traffic",

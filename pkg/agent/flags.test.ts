@@ -161,10 +161,6 @@ const bad: readonly { argv: readonly string[]; env?: Environment; says: readonly
       `--run-dir is "/${"x".repeat(95)}": give a path of at most 95 bytes, since a socket's path may not be longer`,
     ],
   },
-  {
-    argv: ["--dataplane=kernel"],
-    says: ['--dataplane is "kernel": the kernel data plane is not built yet; give tun'],
-  },
   { argv: ["--verify-sender=lax"], says: ['--verify-sender is "lax": give default or strict'] },
   { argv: ["--log-level=loud"], says: ['--log-level is "loud": give debug, info, warn or error'] },
   { argv: [], env: { FLANNELD_IP_MASQ: "maybe" }, says: ['FLANNELD_IP_MASQ is "maybe": give true or false'] },
@@ -210,7 +206,7 @@ test("all problems are told at once", () => {
     "unknown flag --wat",
     'TWILLD_RESYNC is "0": give a time from 1s to 24h',
     '--healthz-port is "x": give a port number from 0 to 65535',
-    '--dataplane is "ebpf": give tun',
+    '--dataplane is "ebpf": give tun or kernel',
   ]);
 });
 

@@ -68,7 +68,7 @@ function readConfig(settings: Settings): AgentConfig {
     stateDir: settings.value("state-dir", absolutePath),
     runDir: settings.value("run-dir", runDir),
     nodeName: settings.optional("node-name", nodeName) ?? hostname(),
-    dataplane: settings.value("dataplane", dataplane),
+    dataplane: settings.value("dataplane", choice("tun", "kernel")),
     verifySender: settings.value("verify-sender", choice("default", "strict")),
     offload: settings.value("offload", choice("auto", "tunnel-gso", "gso", "none")),
     logLevel,
@@ -162,9 +162,4 @@ function runDir(text: string): string {
 function nodeName(text: string): string {
   if (!/^[\x21-\x7e]{1,253}$/.test(text)) throw new RangeError("give at most 253 printable characters without spaces");
   return text;
-}
-
-function dataplane(text: string): "tun" {
-  if (text === "kernel") throw new RangeError("the kernel data plane is not built yet; give tun");
-  return choice("tun")(text);
 }
