@@ -1,9 +1,12 @@
+import type { Addr } from "../addr/addr.ts";
+import type { PerFamily } from "../addr/family.ts";
+import type { Prefix } from "../addr/prefix.ts";
 import { Backoff, type Random } from "../base/backoff.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { runAll } from "../base/run-all.ts";
 import { LeaseTable } from "../lease/lease-table.ts";
-import type { Lease, LeaseAttrs } from "../lease/lease.ts";
+import type { Lease, LeaseAttrs, LeaseKey } from "../lease/lease.ts";
 import { Acquisition, type Wanted } from "./acquisition.ts";
 import { OutOfSubnetsError } from "./allocator.ts";
 import { ConfigSource } from "./config-source.ts";
@@ -13,12 +16,14 @@ import { Lock } from "./lock.ts";
 import type { NetworkConfig } from "./network-config.ts";
 import { type Held, OwnLease, type OwnState } from "./own-lease.ts";
 import { type Change, type Registry, RegistryUnavailableError, type Snapshot } from "./registry.ts";
+import { reserve, unreserve } from "./reservations.ts";
 import { type Node, PublicIpInUseError, Session } from "./session.ts";
 import { identityOf } from "./survey.ts";
 
 export type { Wanted } from "./acquisition.ts";
 export { OutOfSubnetsError } from "./allocator.ts";
 export type { OwnState } from "./own-lease.ts";
+export { ReservationError } from "./reservations.ts";
 export { PublicIpInUseError } from "./session.ts";
 
 export interface SubnetManagerOptions {
@@ -208,6 +213,16 @@ export class SubnetManager {
       await this.#hold.release();
       await this.#session.end();
     });
+  }
+
+  /** Keeps a subnet for the node at an address, this or another: see reserve in reservations.ts. */
+  reserve(network: NetworkConfig, subnet: PerFamily<Prefix>, publicIp: PerFamily<Addr>): Promise<LeaseKey> {
+    return reserve(this.#options.registry, network, subnet, publicIp);
+  }
+
+  /** Ends a reservation: see unreserve in reservations.ts. */
+  unreserve(subnet: PerFamily<Prefix>): Promise<LeaseKey> {
+    return unreserve(this.#options.registry, subnet, this.#options.ttl);
   }
 
   /** When the lease runs out unless renewed, in milliseconds since 1970; 0 for a reservation or where there is none. */
