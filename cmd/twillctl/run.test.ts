@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { build } from "esbuild";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { type Control, type Left, RefusedError } from "../../pkg/api/control.ts";
 import { serveApi } from "../../pkg/api/server.ts";
 import { MemoryLogger } from "../../pkg/base/logger.ts";
 import { VERSION } from "../../pkg/base/version.ts";
@@ -15,6 +16,7 @@ let dir = "";
 let socket = "";
 let stop = new AbortController();
 let current = sample;
+let left: Left = { subnets: ["10.5.52.0/24"], problems: [] };
 let out = "";
 let err = "";
 const terminal = {
@@ -27,6 +29,7 @@ beforeEach(() => {
   socket = join(dir, "twilld.sock");
   stop = new AbortController();
   current = sample;
+  left = { subnets: ["10.5.52.0/24"], problems: [] };
   out = err = "";
 });
 
@@ -36,7 +39,13 @@ afterEach(() => {
 });
 
 async function serve(): Promise<void> {
-  const source = { status: () => current, leases: () => [ownLease] };
+  const source: Control = {
+    status: () => current,
+    leases: () => [ownLease],
+    leave: () => Promise.resolve(left),
+    reserve: (subnets, publicIps) => Promise.resolve(`${subnets.join("&")} for ${publicIps.join("&")}`),
+    unreserve: () => Promise.reject(new RefusedError("10.5.9.0/24 is not reserved: nobody has it")),
+  };
   await serveApi({ socket, source, log: new MemoryLogger(), signal: stop.signal });
 }
 
@@ -80,6 +89,31 @@ test("leases is a table", async () => {
   expect(out).toContain("10.5.52.0/24  node-a (this node)  192.0.2.11  vxlan");
 });
 
+test("leave tells what was given back; what could not be cleaned up goes to stderr, with 1", async () => {
+  await serve();
+  expect(await run(["leave", "--socket", socket], {}, terminal)).toBe(EXIT.ok);
+  expect(out).toBe("This node has left the cluster and given back 10.5.52.0/24. twilld ends.\n");
+  left = { subnets: [], problems: ["cannot delete the link twill.1: no permission"] };
+  out = "";
+  expect(await run(["leave", "--socket", socket], {}, terminal)).toBe(EXIT.refused);
+  expect(out).toBe("This node has left the cluster. twilld ends.\n");
+  expect(err).toBe("twillctl: cannot delete the link twill.1: no permission\n");
+});
+
+test("reserve hands on both families; a refusal is a sentence, with 1", async () => {
+  await serve();
+  const args = ["reserve", "10.5.9.0/24,fd05:0:0:9::/64", "192.0.2.9,2001:db8::9", "--json", "--socket", socket];
+  expect(await run(args, {}, terminal)).toBe(EXIT.ok);
+  expect(JSON.parse(out)).toEqual({ key: "10.5.9.0/24&fd05:0:0:9::/64 for 192.0.2.9&2001:db8::9" });
+  expect(await run(["unreserve", "10.5.9.0/24", "--socket", socket], {}, terminal)).toBe(EXIT.refused);
+  expect(err).toBe("twillctl: 10.5.9.0/24 is not reserved: nobody has it\n");
+});
+
+test("a command without its arguments is told what it needs", async () => {
+  expect(await run(["reserve", "10.5.9.0/24"], {}, terminal)).toBe(EXIT.usage);
+  expect(err).toContain("twillctl: reserve needs SUBNET and PUBLIC-IP: twillctl reserve SUBNET PUBLIC-IP\n");
+});
+
 test("colours only on a terminal, and not against NO_COLOR", async () => {
   await serve();
   const screen = { ...terminal, stdout: { ...terminal.stdout, isTTY: true, columns: 100 } };
@@ -100,10 +134,10 @@ test("without an agent one sentence and 3", async () => {
 });
 
 const usage = [
-  { argv: [], says: ["no command is given: give one of status, leases"] },
+  { argv: [], says: ["no command is given: give one of status, leases, reserve, unreserve, leave"] },
   { argv: ["statsu"], says: ['unknown command "statsu": did you mean status?'] },
-  { argv: ["reboot"], says: ['unknown command "reboot": give status or leases'] },
-  { argv: ["toString"], says: ['unknown command "toString": give status or leases'] },
+  { argv: ["reboot"], says: ['unknown command "reboot": give one of status, leases, reserve, unreserve, leave'] },
+  { argv: ["toString"], says: ['unknown command "toString": give one of status, leases, reserve, unreserve, leave'] },
   { argv: ["status", "node-b"], says: ['status takes no argument "node-b"'] },
   { argv: ["--jsn", "--socket", "x", "leases"], says: ["unknown flag --jsn: did you mean --json?"] },
   {

@@ -3,6 +3,7 @@ import { describeError } from "../../pkg/base/errors.ts";
 import { type FlagShape, parseGoFlags } from "../../pkg/base/go-flags.ts";
 import { nearest } from "../../pkg/base/nearest.ts";
 import { VERSION } from "../../pkg/base/version.ts";
+import { type Changed, leave, reserve, unreserve } from "./changes.ts";
 import { HELP } from "./help.ts";
 import { showLeases } from "./leases.ts";
 import { showStatus } from "./status.ts";
@@ -10,7 +11,7 @@ import { toJson } from "./to-json.ts";
 import type { Screen } from "./screen.ts";
 
 /** How twillctl ends; scripts decide by it. */
-export const EXIT = { ok: 0, notReady: 1, usage: 2, unreachable: 3 } as const;
+export const EXIT = { ok: 0, notReady: 1, refused: 1, usage: 2, unreachable: 3 } as const;
 
 const DEFAULT_SOCKET = "/run/twill/twilld.sock";
 
@@ -21,7 +22,19 @@ const FLAGS: readonly FlagShape[] = [
   { name: "help", alias: "h", kind: "bool" },
 ];
 
-const COMMANDS = { status: runStatus, leases: runLeases } as const;
+/** A command: the arguments that it takes, by their names in --help, and what it does with them. */
+interface Command {
+  readonly takes: readonly string[];
+  readonly run: (client: AgentClient, json: boolean, screen: Screen, args: readonly string[]) => Promise<Outcome>;
+}
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  status: { takes: [], run: runStatus },
+  leases: { takes: [], run: runLeases },
+  reserve: { takes: ["SUBNET", "PUBLIC-IP"], run: changing(reserve) },
+  unreserve: { takes: ["SUBNET"], run: changing(unreserve) },
+  leave: { takes: [], run: changing(leave) },
+};
 
 /** The process as far as twillctl writes to it. */
 export interface Terminal {
@@ -45,15 +58,10 @@ export async function run(
     stdout.write(`twillctl ${VERSION}\n`);
     return EXIT.ok;
   }
-  const command = positionals[0]?.text ?? "";
-  const wrong = [
-    ...problems,
-    ...usageProblems(
-      command,
-      positionals.slice(1).map(({ text }) => text),
-    ),
-  ];
-  if (wrong.length > 0 || !isCommand(command)) {
+  const [command = "", ...args] = positionals.map(({ text }) => text);
+  const wrong = [...problems, ...usageProblems(command, args)];
+  const chosen = COMMANDS[command];
+  if (wrong.length > 0 || !chosen) {
     for (const problem of wrong) stderr.write(`twillctl: ${problem}\n`);
     stderr.write("twillctl --help tells what there is.\n");
     return EXIT.usage;
@@ -70,21 +78,24 @@ export async function run(
     const { AgentClient } = await import("../../pkg/api/client.ts");
     const client = await AgentClient.connect(socket);
     try {
-      const { text, code } = await COMMANDS[command](client, isOn(flags, "json"), screen);
+      const { text, code, problems = [] } = await chosen.run(client, isOn(flags, "json"), screen, args);
       stdout.write(text);
+      for (const problem of problems) stderr.write(`twillctl: ${problem}\n`);
       return code;
     } finally {
       client.close();
     }
   } catch (error) {
     stderr.write(`twillctl: ${describeError(error)}\n`);
-    return EXIT.unreachable;
+    return error instanceof Error && error.name === "RefusedError" ? EXIT.refused : EXIT.unreachable;
   }
 }
 
 interface Outcome {
   readonly text: string;
   readonly code: number;
+  /** For stderr. */
+  readonly problems?: readonly string[];
 }
 
 async function runStatus(client: AgentClient, json: boolean, screen: Screen): Promise<Outcome> {
@@ -100,20 +111,28 @@ async function runLeases(client: AgentClient, json: boolean, screen: Screen): Pr
   return { text: json ? toJson({ leases }) : showLeases(leases, screen), code: EXIT.ok };
 }
 
-function isCommand(text: string): text is keyof typeof COMMANDS {
-  return Object.hasOwn(COMMANDS, text);
+function changing(
+  change: (client: AgentClient, json: boolean, args: readonly string[]) => Promise<Changed>,
+): Command["run"] {
+  return async (client, json, _screen, args) => {
+    const { text, problems } = await change(client, json, args);
+    return { text, code: problems.length === 0 ? EXIT.ok : EXIT.refused, problems };
+  };
 }
 
-function usageProblems(command: string, rest: readonly string[]): string[] {
+function usageProblems(command: string, args: readonly string[]): string[] {
   const names = Object.keys(COMMANDS);
   if (command === "") return [`no command is given: give one of ${names.join(", ")}`];
-  if (!isCommand(command)) {
+  const takes = Object.hasOwn(COMMANDS, command) ? COMMANDS[command]?.takes : undefined;
+  if (!takes) {
     const near = nearest(command, names);
     return [
-      `unknown command ${JSON.stringify(command)}: ${near ? `did you mean ${near}?` : `give ${names.join(" or ")}`}`,
+      `unknown command ${JSON.stringify(command)}: ${near ? `did you mean ${near}?` : `give one of ${names.join(", ")}`}`,
     ];
   }
-  return rest.map((text) => `${command} takes no argument ${JSON.stringify(text)}`);
+  if (args.length < takes.length)
+    return [`${command} needs ${takes.join(" and ")}: twillctl ${command} ${takes.join(" ")}`];
+  return args.slice(takes.length).map((text) => `${command} takes no argument ${JSON.stringify(text)}`);
 }
 
 function isOn(flags: ReadonlyMap<string, string>, name: string): boolean {

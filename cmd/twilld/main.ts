@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Service } from "../../pkg/agent/agent.ts";
+import type { Ending, Service } from "../../pkg/agent/agent.ts";
 import type { AgentConfig } from "../../pkg/agent/config.ts";
 import { EXIT, exitCode } from "../../pkg/agent/exit-codes.ts";
 import { parseArgs } from "../../pkg/agent/flags.ts";
@@ -43,8 +43,8 @@ async function main(): Promise<number> {
   endAtDefects(log);
   log.info("starting", { version: VERSION, node: config.nodeName, pid: process.pid });
   try {
-    await run(config, log, stopSignal(log));
-    log.info("stopped, lease and routes stay");
+    const ending = await run(config, log, stopSignal(log));
+    log.info(ending === "left" ? "stopped, this node has left the cluster" : "stopped, lease and routes stay");
     return EXIT.stopped;
   } catch (error) {
     log.error("cannot go on", { err: error });
@@ -52,7 +52,7 @@ async function main(): Promise<number> {
   }
 }
 
-async function run(config: AgentConfig, log: Logger, signal: AbortSignal): Promise<void> {
+async function run(config: AgentConfig, log: Logger, signal: AbortSignal): Promise<Ending> {
   const clock = systemClock;
   const random = Math.random;
   const host = new LinuxHost();
@@ -61,7 +61,7 @@ async function run(config: AgentConfig, log: Logger, signal: AbortSignal): Promi
     const openDataplane = dataplanes(config, host, log);
     const services = servicesOf(config, log);
     const pid = process.pid;
-    await runAgent(
+    return await runAgent(
       { config, version: VERSION, pid, registry, host, openDataplane, services, clock, random, log },
       signal,
     );

@@ -1,9 +1,12 @@
-import type { LeaseStatus, Status, StatusSource } from "../api/status.ts";
+import { type Control, type Left, RefusedError } from "../api/control.ts";
+import type { LeaseStatus, Status } from "../api/status.ts";
 import type { Random } from "../base/backoff.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import { describeError } from "../base/errors.ts";
 import { Wakeup } from "../base/wakeup.ts";
-import type { SubnetManager } from "../subnet/subnet-manager.ts";
+import { RegistryUnavailableError } from "../subnet/registry.ts";
+import { ReservationError, type SubnetManager } from "../subnet/subnet-manager.ts";
 import { subnetEnvOf } from "../subnetenv/subnet-env.ts";
 import type { AgentConfig } from "./config.ts";
 import type { HealthSource } from "./health.ts";
@@ -12,6 +15,7 @@ import { Overlay, type OverlayParts } from "./overlay.ts";
 import { type Blocker, Readiness } from "./readiness.ts";
 import { ReconcileLoop } from "./reconcile.ts";
 import { runBounded } from "./run-bounded.ts";
+import { addrsOf, subnetsOf } from "./requests.ts";
 import { dataplaneStatus, leaseStatus, networkStatus, peerStatus, underlayStatus } from "./snapshot.ts";
 import type { State, StateFile } from "./state.ts";
 import { watchFile } from "./watch-file.ts";
@@ -49,7 +53,7 @@ const SAVE_DELAY_MS = 1_000;
  * Nothing but a dead data plane or service ends it: etcd that is away, a lost lease and a host that refuses are problems
  * that it tells of and goes on trying to solve, since pods live on this node.
  */
-export class Agent implements StatusSource, HealthSource {
+export class Agent implements Control, HealthSource {
   readonly #parts: AgentParts;
   readonly #overlay: Overlay;
   readonly #membership: Membership;
@@ -60,6 +64,8 @@ export class Agent implements StatusSource, HealthSource {
   #state: State;
   #etcd: { readonly error: Error | undefined; readonly since: number };
   #running = false;
+  #leaving = false;
+  readonly #left = new AbortController();
 
   constructor(parts: AgentParts) {
     const { config, subnets, state, clock, random, log } = parts;
@@ -95,10 +101,11 @@ export class Agent implements StatusSource, HealthSource {
   }
 
   /**
-   * Runs until the signal aborts, and then ends within two seconds whatever hangs. Lease, routes and device stay. Throws
-   * a DataplaneError when this host cannot carry packets, or what made a service fail.
+   * Runs until the signal aborts or the node was told to leave, and then ends within two seconds whatever hangs. Unless it
+   * has left, lease, routes and device stay. Throws a DataplaneError when this host cannot carry packets, or what made a
+   * service fail.
    */
-  async run(signal: AbortSignal): Promise<void> {
+  async run(signal: AbortSignal): Promise<Ending> {
     const { subnets, services, stateFile, clock, log, config } = this.#parts;
     this.#running = true;
     stateFile.save(this.#state);
@@ -114,7 +121,9 @@ export class Agent implements StatusSource, HealthSource {
     ];
     try {
       const onLate = (): void => log.warn("something does not stop, leaving it behind");
-      await runBounded(signal, loops, { clock, graceMs: STOP_LOOPS_MS, onLate });
+      const stop = AbortSignal.any([signal, this.#left.signal]);
+      await runBounded(stop, loops, { clock, graceMs: STOP_LOOPS_MS, onLate });
+      return this.#left.signal.aborted ? "left" : "stopped";
     } finally {
       this.#running = false;
       for (const end of unsubscribe) end();
@@ -122,6 +131,9 @@ export class Agent implements StatusSource, HealthSource {
       this.#readiness.stop({ state: "limited", message: "twilld has stopped: start it again" });
       const onLate = (): void => log.warn("the data plane does not stop, leaving it behind");
       const close = async (): Promise<void> => {
+        // A lease that was being acquired while the node left.
+        if (this.#left.signal.aborted)
+          await subnets.release().catch((error: unknown) => log.warn("cannot give back the lease", { err: error }));
         await this.#overlay.close().catch((error: unknown) => log.warn("cannot close the data plane", { err: error }));
       };
       await runBounded(AbortSignal.abort(), [close], { clock, graceMs: STOP_PLANE_MS, onLate });
@@ -172,9 +184,64 @@ export class Agent implements StatusSource, HealthSource {
     return this.#parts.subnets.table.leases.map((lease) => leaseStatus(lease, ours));
   }
 
+  async leave(): Promise<Left> {
+    const { log } = this.#parts;
+    if (this.#leaving) throw new RefusedError("this node is leaving already");
+    const own = this.#membership.own;
+    this.#leaving = true;
+    // From here on no pod is attached any more.
+    this.#announce();
+    try {
+      await this.#membership.leave();
+    } catch (error) {
+      this.#leaving = false;
+      this.#onChange();
+      throw new RefusedError(
+        `cannot give the subnet back, so nothing was changed: ${describeError(error)}; try again when etcd answers`,
+      );
+    }
+    log.info("leaving the cluster");
+    const problems = [...(await this.#overlay.remove())];
+    try {
+      this.#readiness.remove();
+    } catch (error) {
+      problems.push(describeError(error));
+    }
+    // The next run is to begin like the first one, but as the same node.
+    this.#state = { ...this.#state, cluster: undefined };
+    this.#readiness.stop(LEFT);
+    for (const reason of problems) log.warn("cannot clean up", { reason });
+    this.#left.abort();
+    return { subnets: own ? leaseStatus(own, undefined).subnets : [], problems };
+  }
+
+  reserve(subnets: readonly string[], publicIps: readonly string[]): Promise<string> {
+    return this.#refusing(async () => {
+      const { network } = this.#overlay;
+      if (!network) throw new RefusedError("the network config has not been read yet: see twillctl status");
+      return this.#parts.subnets.reserve(network, subnetsOf(subnets), addrsOf(publicIps));
+    });
+  }
+
+  unreserve(subnets: readonly string[]): Promise<string> {
+    return this.#refusing(async () => this.#parts.subnets.unreserve(subnetsOf(subnets)));
+  }
+
+  // What the registry and the cluster have against it is for the person who asked, and no defect.
+  async #refusing(change: () => Promise<string>): Promise<string> {
+    try {
+      return await change();
+    } catch (error) {
+      if (error instanceof ReservationError || error instanceof RegistryUnavailableError) {
+        throw new RefusedError(error.message, { cause: error });
+      }
+      throw error;
+    }
+  }
+
   async #pass(): Promise<readonly string[]> {
     const { own, peers } = this.#membership;
-    if (!own || !peers) return [];
+    if (!own || !peers || this.#leaving) return [];
     const failures = [...(await this.#overlay.reconcile(own, peers))];
     this.#announce();
     const unpublished = await this.#membership.publish();
@@ -194,6 +261,7 @@ export class Agent implements StatusSource, HealthSource {
   readonly #announce = (): void => {
     const { plane, network } = this.#overlay;
     const { own } = this.#membership;
+    if (this.#leaving) return this.#readiness.close(LEAVING);
     const blocker = this.#membership.blocker() ?? this.#overlay.blocker(own);
     if (blocker || !plane || !network || !own) return this.#readiness.close(blocker ?? STARTING);
     const { ipMasq } = this.#parts.config;
@@ -230,4 +298,9 @@ export class Agent implements StatusSource, HealthSource {
   }
 }
 
+/** How a run ended: told to stop, or left the cluster for good. */
+export type Ending = "stopped" | "left";
+
+const LEAVING: Blocker = { state: "not-ready", message: "this node is leaving the cluster" };
+const LEFT: Blocker = { state: "not-ready", message: "this node has left the cluster: start twilld to join it again" };
 const STARTING: Blocker = { state: "not-ready", message: "twilld is starting" };

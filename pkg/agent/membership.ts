@@ -131,6 +131,16 @@ export class Membership {
     }
   }
 
+  /** Gives our subnet back. Throws an Error that says why it cannot be given back, and then we still have it. */
+  async leave(): Promise<void> {
+    const { subnets } = this.#parts;
+    if (!subnets.own && this.#restored) {
+      throw new Error(`etcd has not answered since the start, where the lease ${this.#restored.lease.key} stands`);
+    }
+    await subnets.release();
+    this.#restored = undefined;
+  }
+
   /** What the next run may start from; undefined while there is nothing better than what the last run left. */
   remember(): Cluster | undefined {
     const { subnets, overlay } = this.#parts;

@@ -28,6 +28,8 @@ export interface OverlayParts {
     own: PerFamily<Prefix>,
     devices: readonly string[],
   ) => Promise<readonly string[]>;
+  /** Takes away what data planes and traffic rules have made. Resolves to what could not be removed, a sentence each. */
+  readonly removeTraces: (network: NetworkConfig) => Promise<readonly string[]>;
   readonly vtepMac: Required<PerFamily<Mac>>;
   /** Called when `problems` has changed outside of a reconcile. */
   readonly changed: () => void;
@@ -129,6 +131,14 @@ export class Overlay {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#shut();
+  }
+
+  /** Ends the data plane for good and takes away all that was made. Resolves to what could not be, a sentence each. */
+  remove(): Promise<readonly string[]> {
+    return this.#lock.run(async () => {
+      await this.close();
+      return this.network ? this.#parts.removeTraces(this.network) : [];
+    });
   }
 
   async #reconcilePlane(network: NetworkConfig, own: Lease, table: readonly Lease[]): Promise<void> {

@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import type { Clock } from "../base/clock.ts";
 import { describeError } from "../base/errors.ts";
 import type { Fields, Logger } from "../base/logger.ts";
@@ -72,11 +73,21 @@ export class Readiness {
     if (this.#told !== undefined) this.#told = blocker.message;
   }
 
-  /** The last word of this run. */
+  /** The last word of this run; only the first counts. */
   stop(blocker: Blocker): void {
+    if (this.#stopped) return;
     this.blocker = blocker;
     this.#writeStatus(blocker.state, blocker.message);
     this.#stopped = true;
+  }
+
+  /** Removes subnet.env for a node that leaves for good. Throws an Error that names it. */
+  remove(): void {
+    try {
+      rmSync(this.#subnetFile, { force: true });
+    } catch (error) {
+      throw new Error(`cannot remove ${this.#subnetFile}`, { cause: error });
+    }
   }
 
   #writeSubnetEnv(env: SubnetEnv): void {

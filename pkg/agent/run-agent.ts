@@ -1,11 +1,12 @@
 import type { Random } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import { removeDataplanes } from "../dataplane/remove.ts";
 import type { Host } from "../host/host.ts";
 import type { Registry } from "../subnet/registry.ts";
 import { SubnetManager } from "../subnet/subnet-manager.ts";
-import { Traffic } from "../traffic/traffic.ts";
-import { Agent, type Service } from "./agent.ts";
+import { removeTraffic, Traffic } from "../traffic/traffic.ts";
+import { Agent, type Ending, type Service } from "./agent.ts";
 import type { AgentConfig } from "./config.ts";
 import { lockDir } from "./lock-dir.ts";
 import type { OverlayParts } from "./overlay.ts";
@@ -28,10 +29,10 @@ export interface World {
 }
 
 /**
- * Runs the agent that `config` describes until the signal aborts (Agent.run). Throws an Error that names the other
+ * Runs the agent that `config` describes until the signal aborts or it leaves the cluster (Agent.run). Throws an Error that names the other
  * process when the state or run directory is in use.
  */
-export async function runAgent(world: World, signal: AbortSignal): Promise<void> {
+export async function runAgent(world: World, signal: AbortSignal): Promise<Ending> {
   const { config, registry, host, clock, random, log } = world;
   const unlockState = lockDir(config.stateDir, "--state-dir", world.pid);
   let unlockRun: (() => void) | undefined;
@@ -62,9 +63,13 @@ export async function runAgent(world: World, signal: AbortSignal): Promise<void>
         chooseUnderlay: (families) => readUnderlay(host, config.underlay, families),
         setTraffic: (network, own, devices) =>
           traffic.reconcile({ network, own, ipMasq, randomFully, forwardRules, devices }),
+        removeTraces: async ({ network, backend }) => [
+          ...(await removeDataplanes(host, network, backend.type === "vxlan" ? backend.vni : undefined)),
+          ...(await removeTraffic(host)),
+        ],
       },
     });
-    await agent.run(signal);
+    return await agent.run(signal);
   } finally {
     unlockRun?.();
     unlockState();

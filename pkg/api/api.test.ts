@@ -8,6 +8,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { errorCode } from "../base/errors.ts";
 import { MemoryLogger } from "../base/logger.ts";
 import { AgentClient, describeRefusal } from "./client.ts";
+import { type Control, RefusedError } from "./control.ts";
 import { type ApiServer, serveApi } from "./server.ts";
 import { HEALTH_SERVICE } from "./service.ts";
 import type { LeaseStatus, Status } from "./status.ts";
@@ -39,6 +40,9 @@ const snapshot: Status = {
   peers: [],
 };
 
+// What a test has not replaced is refused.
+let changes: Pick<Control, "leave" | "reserve" | "unreserve">;
+
 let dir = "";
 let socket = "";
 let stop = new AbortController();
@@ -53,6 +57,8 @@ beforeEach(() => {
   log = new MemoryLogger();
   current = snapshot;
   broken = false;
+  const refused = (): Promise<never> => Promise.reject(new RefusedError("etcd cannot be reached"));
+  changes = { leave: refused, reserve: refused, unreserve: refused };
 });
 
 afterEach(() => {
@@ -67,6 +73,7 @@ function serve(): Promise<ApiServer> {
       return current;
     },
     leases: () => [own],
+    ...changes,
   };
   return serveApi({ socket, source, log, signal: stop.signal });
 }
@@ -81,7 +88,7 @@ test("status and leases come through the socket as the agent tells them", async 
 });
 
 test("thirty thousand leases (more than 4 MB) fit into one answer", async () => {
-  const source = { status: () => current, leases: () => Array.from({ length: 30_000 }, () => own) };
+  const source = { status: () => current, leases: () => Array.from({ length: 30_000 }, () => own), ...changes };
   await serveApi({ socket, source, log, signal: stop.signal });
   const client = await AgentClient.connect(socket);
   expect(await client.leases()).toHaveLength(30_000);
@@ -95,6 +102,42 @@ test("a snapshot that fails is told to the caller and to the log", async () => {
   await expect(client.status()).rejects.toThrow("the agent cannot answer: cannot make a snapshot: no table");
   expect(log.sentences("error")).toEqual(["cannot answer a call to the control API"]);
   expect(await client.leases()).toEqual([own]);
+  client.close();
+});
+
+test("what changes something comes through with what it was asked for", async () => {
+  changes = {
+    leave: () => Promise.resolve({ subnets: ["10.5.52.0/24"], problems: ["cannot remove a rule"] }),
+    reserve: (subnets, publicIps) => Promise.resolve([...subnets, ...publicIps].join(" ")),
+    unreserve: (subnets) => Promise.resolve(subnets.join(" ")),
+  };
+  await serve();
+  const client = await AgentClient.connect(socket);
+  expect(await client.leave()).toEqual({ subnets: ["10.5.52.0/24"], problems: ["cannot remove a rule"] });
+  expect(await client.reserve(["10.5.9.0/24", "fd05::/64"], ["192.0.2.9"])).toBe("10.5.9.0/24 fd05::/64 192.0.2.9");
+  expect(await client.unreserve(["10.5.9.0/24"])).toBe("10.5.9.0/24");
+  client.close();
+});
+
+test("a refusal comes through as its own sentence and is no error of the agent's", async () => {
+  await serve();
+  const client = await AgentClient.connect(socket);
+  await expect(client.leave()).rejects.toMatchObject({ name: "RefusedError", message: "etcd cannot be reached" });
+  await expect(client.reserve([], [])).rejects.toMatchObject({ name: "RefusedError" });
+  await expect(client.unreserve([])).rejects.toMatchObject({ name: "RefusedError" });
+  expect(log.lines).toEqual([]);
+  client.close();
+});
+
+test("an agent that ends by what it was asked for still answers", async () => {
+  changes.leave = () => {
+    stop.abort();
+    return Promise.resolve({ subnets: [], problems: [] });
+  };
+  const { done } = await serve();
+  const client = await AgentClient.connect(socket);
+  expect(await client.leave()).toEqual({ subnets: [], problems: [] });
+  await done;
   client.close();
 });
 

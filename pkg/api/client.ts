@@ -1,6 +1,7 @@
 import { Client, credentials, type MethodDefinition, type ServiceError, status } from "@grpc/grpc-js";
 import { systemClock } from "../base/clock.ts";
 import { errorCode } from "../base/errors.ts";
+import { type Left, RefusedError } from "./control.ts";
 import { AGENT_SERVICE } from "./service.ts";
 import { probeSocket } from "./socket.ts";
 import type { LeaseStatus, Status } from "./status.ts";
@@ -8,6 +9,8 @@ import { decodeLease, decodeStatus } from "./wire.ts";
 
 /** The agent answers from memory: one that takes longer hangs. */
 const CALL_TIMEOUT_MS = 5000;
+/** For calls that change something: the agent asks etcd, and changes the host. */
+const CHANGE_TIMEOUT_MS = 30_000;
 
 /** No agent answers at the socket. The message is one sentence that says what to do. */
 export class AgentUnreachableError extends Error {
@@ -46,31 +49,49 @@ export class AgentClient {
     return (response.leases ?? []).map(decodeLease);
   }
 
+  /** Takes the node out of the cluster. Throws a RefusedError, as the other calls that change something. */
+  async leave(): Promise<Left> {
+    const response = await this.#call(AGENT_SERVICE.Leave, {}, CHANGE_TIMEOUT_MS);
+    return { subnets: response.subnets ?? [], problems: response.problems ?? [] };
+  }
+
+  /** Keeps a subnet for the node at an address. Resolves to the key. */
+  async reserve(subnets: readonly string[], publicIps: readonly string[]): Promise<string> {
+    const request = { subnets: [...subnets], publicIps: [...publicIps] };
+    return (await this.#call(AGENT_SERVICE.Reserve, request, CHANGE_TIMEOUT_MS)).key ?? "";
+  }
+
+  /** Ends a reservation. Resolves to the key. */
+  async unreserve(subnets: readonly string[]): Promise<string> {
+    return (await this.#call(AGENT_SERVICE.Unreserve, { subnets: [...subnets] }, CHANGE_TIMEOUT_MS)).key ?? "";
+  }
+
   close(): void {
     this.#client.close();
   }
 
-  #call<Q, R>(method: MethodDefinition<Q, R>, request: Q): Promise<R> {
+  #call<Q, R>(method: MethodDefinition<Q, R>, request: Q, timeout = this.#timeout): Promise<R> {
     return new Promise((resolve, reject) => {
       const { path, requestSerialize, responseDeserialize } = method;
-      const deadline = systemClock.wall() + this.#timeout;
+      const deadline = systemClock.wall() + timeout;
       const finish = (error: ServiceError | null, response?: R): void => {
-        if (error) reject(this.#describe(error));
+        if (error) reject(this.#describe(error, timeout));
         else resolve(response as R);
       };
       this.#client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, { deadline }, finish);
     });
   }
 
-  #describe(error: ServiceError): Error {
+  #describe(error: ServiceError, timeout: number): Error {
     if (error.code === status.DEADLINE_EXCEEDED) {
-      const message = `the agent at ${this.#socket} does not answer within ${this.#timeout / 1000} s`;
+      const message = `the agent at ${this.#socket} does not answer within ${timeout / 1000} s`;
       return new AgentUnreachableError(`${message}: look at its log, or restart it`);
     }
     if (error.code === status.UNAVAILABLE)
       return new AgentUnreachableError(`the agent at ${this.#socket} closed the connection: it is stopping`);
     if (error.code === status.UNIMPLEMENTED)
       return new Error("the agent does not know this call: it is older than this twillctl");
+    if (error.code === status.FAILED_PRECONDITION) return new RefusedError(error.details);
     return new Error(`the agent cannot answer: ${error.details}`);
   }
 }

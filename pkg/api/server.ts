@@ -6,6 +6,7 @@ import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { AGENT_SERVICE, AGENT_SERVICE_NAME, HEALTH_SERVICE } from "./service.ts";
 import { placeSocket, type PlacedSocket } from "./socket.ts";
+import { type Control, RefusedError } from "./control.ts";
 import type { StatusSource } from "./status.ts";
 import { encodeLease, encodeStatus } from "./wire.ts";
 
@@ -24,7 +25,7 @@ export interface ApiServer {
  */
 export async function serveApi(options: {
   readonly socket: string;
-  readonly source: StatusSource;
+  readonly source: Control;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }): Promise<ApiServer> {
@@ -33,6 +34,14 @@ export async function serveApi(options: {
   server.addService(AGENT_SERVICE, {
     Status: answer(log, () => ({ status: encodeStatus(source.status()) })),
     ListLeases: answer(log, () => ({ leases: source.leases().map(encodeLease) })),
+    Leave: answer(log, async () => {
+      const { subnets, problems } = await source.leave();
+      return { subnets: [...subnets], problems: [...problems] };
+    }),
+    Reserve: answer(log, async ({ subnets, publicIps }) => ({
+      key: await source.reserve(subnets ?? [], publicIps ?? []),
+    })),
+    Unreserve: answer(log, async ({ subnets }) => ({ key: await source.unreserve(subnets ?? []) })),
   });
   server.addService(HEALTH_SERVICE, { Check: checkHealth(source, log) });
   let placed: PlacedSocket;
@@ -67,18 +76,20 @@ async function closeAtAbort(server: Server, placed: PlacedSocket, signal: AbortS
 
 type Handler<Q, R> = (call: ServerUnaryCall<Q, R>, callback: sendUnaryData<R>) => void;
 
-function answer<Q, R>(log: Logger, make: (request: Q) => R): Handler<Q, R> {
-  return (call, callback) => {
+function answer<Q, R>(log: Logger, make: (request: Q) => R | Promise<R>): Handler<Q, R> {
+  const respond = async (call: ServerUnaryCall<Q, R>, callback: sendUnaryData<R>): Promise<void> => {
     let response: R;
     try {
-      response = make(call.request);
+      response = await make(call.request);
     } catch (error) {
       if (error instanceof UnknownServiceError) return callback({ code: status.NOT_FOUND, details: error.message });
+      if (error instanceof RefusedError) return callback({ code: status.FAILED_PRECONDITION, details: error.message });
       log.error("cannot answer a call to the control API", { method: call.getPath(), err: error });
       return callback({ code: status.INTERNAL, details: describeError(error) });
     }
     callback(null, response);
   };
+  return (call, callback) => void respond(call, callback);
 }
 
 class UnknownServiceError extends Error {

@@ -11,6 +11,9 @@ interface Codec<T, Decoded extends T> {
 export const AGENT_SERVICE = {
   Status: unary("/twill.v1.Agent/Status", twill.v1.StatusRequest, twill.v1.StatusResponse),
   ListLeases: unary("/twill.v1.Agent/ListLeases", twill.v1.ListLeasesRequest, twill.v1.ListLeasesResponse),
+  Leave: unary("/twill.v1.Agent/Leave", twill.v1.LeaveRequest, twill.v1.LeaveResponse),
+  Reserve: unary("/twill.v1.Agent/Reserve", twill.v1.ReserveRequest, twill.v1.ReserveResponse),
+  Unreserve: unary("/twill.v1.Agent/Unreserve", twill.v1.UnreserveRequest, twill.v1.UnreserveResponse),
 } as const;
 
 /** grpc.health.v1.Health of proto/grpc/health/v1/health.proto. */

@@ -224,6 +224,354 @@ export namespace twill {
         }
 
         /**
+         * Properties of a LeaveRequest.
+         * @deprecated Use twill.v1.LeaveRequest.$Properties instead.
+         */
+        interface ILeaveRequest extends twill.v1.LeaveRequest.$Properties {
+        }
+
+        /** Represents a LeaveRequest. */
+        class LeaveRequest {
+
+            /**
+             * Constructs a new LeaveRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.LeaveRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /**
+             * Encodes the specified LeaveRequest message. Does not implicitly {@link twill.v1.LeaveRequest.verify|verify} messages.
+             * @param message LeaveRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.LeaveRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a LeaveRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.LeaveRequest & twill.v1.LeaveRequest.$Shape} LeaveRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.LeaveRequest & twill.v1.LeaveRequest.$Shape;
+        }
+
+        namespace LeaveRequest {
+
+            /** Properties of a LeaveRequest. */
+            interface $Properties {
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a LeaveRequest. */
+            type $Shape = twill.v1.LeaveRequest.$Properties;
+        }
+
+        /**
+         * Properties of a LeaveResponse.
+         * @deprecated Use twill.v1.LeaveResponse.$Properties instead.
+         */
+        interface ILeaveResponse extends twill.v1.LeaveResponse.$Properties {
+        }
+
+        /** Represents a LeaveResponse. */
+        class LeaveResponse {
+
+            /**
+             * Constructs a new LeaveResponse.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.LeaveResponse.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** LeaveResponse subnets. */
+            subnets: string[];
+
+            /** LeaveResponse problems. */
+            problems: string[];
+
+            /**
+             * Encodes the specified LeaveResponse message. Does not implicitly {@link twill.v1.LeaveResponse.verify|verify} messages.
+             * @param message LeaveResponse message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.LeaveResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a LeaveResponse message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.LeaveResponse & twill.v1.LeaveResponse.$Shape} LeaveResponse
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.LeaveResponse & twill.v1.LeaveResponse.$Shape;
+        }
+
+        namespace LeaveResponse {
+
+            /** Properties of a LeaveResponse. */
+            interface $Properties {
+
+                /** LeaveResponse subnets */
+                subnets?: (string[]|null);
+
+                /** LeaveResponse problems */
+                problems?: (string[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a LeaveResponse. */
+            type $Shape = twill.v1.LeaveResponse.$Properties;
+        }
+
+        /**
+         * Properties of a ReserveRequest.
+         * @deprecated Use twill.v1.ReserveRequest.$Properties instead.
+         */
+        interface IReserveRequest extends twill.v1.ReserveRequest.$Properties {
+        }
+
+        /** Represents a ReserveRequest. */
+        class ReserveRequest {
+
+            /**
+             * Constructs a new ReserveRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.ReserveRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** ReserveRequest subnets. */
+            subnets: string[];
+
+            /** ReserveRequest publicIps. */
+            publicIps: string[];
+
+            /**
+             * Encodes the specified ReserveRequest message. Does not implicitly {@link twill.v1.ReserveRequest.verify|verify} messages.
+             * @param message ReserveRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.ReserveRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ReserveRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.ReserveRequest & twill.v1.ReserveRequest.$Shape} ReserveRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.ReserveRequest & twill.v1.ReserveRequest.$Shape;
+        }
+
+        namespace ReserveRequest {
+
+            /** Properties of a ReserveRequest. */
+            interface $Properties {
+
+                /** ReserveRequest subnets */
+                subnets?: (string[]|null);
+
+                /** ReserveRequest publicIps */
+                publicIps?: (string[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ReserveRequest. */
+            type $Shape = twill.v1.ReserveRequest.$Properties;
+        }
+
+        /**
+         * Properties of a ReserveResponse.
+         * @deprecated Use twill.v1.ReserveResponse.$Properties instead.
+         */
+        interface IReserveResponse extends twill.v1.ReserveResponse.$Properties {
+        }
+
+        /** Represents a ReserveResponse. */
+        class ReserveResponse {
+
+            /**
+             * Constructs a new ReserveResponse.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.ReserveResponse.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** ReserveResponse key. */
+            key: string;
+
+            /**
+             * Encodes the specified ReserveResponse message. Does not implicitly {@link twill.v1.ReserveResponse.verify|verify} messages.
+             * @param message ReserveResponse message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.ReserveResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ReserveResponse message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.ReserveResponse & twill.v1.ReserveResponse.$Shape} ReserveResponse
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.ReserveResponse & twill.v1.ReserveResponse.$Shape;
+        }
+
+        namespace ReserveResponse {
+
+            /** Properties of a ReserveResponse. */
+            interface $Properties {
+
+                /** ReserveResponse key */
+                key?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ReserveResponse. */
+            type $Shape = twill.v1.ReserveResponse.$Properties;
+        }
+
+        /**
+         * Properties of an UnreserveRequest.
+         * @deprecated Use twill.v1.UnreserveRequest.$Properties instead.
+         */
+        interface IUnreserveRequest extends twill.v1.UnreserveRequest.$Properties {
+        }
+
+        /** Represents an UnreserveRequest. */
+        class UnreserveRequest {
+
+            /**
+             * Constructs a new UnreserveRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.UnreserveRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** UnreserveRequest subnets. */
+            subnets: string[];
+
+            /**
+             * Encodes the specified UnreserveRequest message. Does not implicitly {@link twill.v1.UnreserveRequest.verify|verify} messages.
+             * @param message UnreserveRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.UnreserveRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an UnreserveRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.UnreserveRequest & twill.v1.UnreserveRequest.$Shape} UnreserveRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.UnreserveRequest & twill.v1.UnreserveRequest.$Shape;
+        }
+
+        namespace UnreserveRequest {
+
+            /** Properties of an UnreserveRequest. */
+            interface $Properties {
+
+                /** UnreserveRequest subnets */
+                subnets?: (string[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an UnreserveRequest. */
+            type $Shape = twill.v1.UnreserveRequest.$Properties;
+        }
+
+        /**
+         * Properties of an UnreserveResponse.
+         * @deprecated Use twill.v1.UnreserveResponse.$Properties instead.
+         */
+        interface IUnreserveResponse extends twill.v1.UnreserveResponse.$Properties {
+        }
+
+        /** Represents an UnreserveResponse. */
+        class UnreserveResponse {
+
+            /**
+             * Constructs a new UnreserveResponse.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.UnreserveResponse.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** UnreserveResponse key. */
+            key: string;
+
+            /**
+             * Encodes the specified UnreserveResponse message. Does not implicitly {@link twill.v1.UnreserveResponse.verify|verify} messages.
+             * @param message UnreserveResponse message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.UnreserveResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an UnreserveResponse message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.UnreserveResponse & twill.v1.UnreserveResponse.$Shape} UnreserveResponse
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.UnreserveResponse & twill.v1.UnreserveResponse.$Shape;
+        }
+
+        namespace UnreserveResponse {
+
+            /** Properties of an UnreserveResponse. */
+            interface $Properties {
+
+                /** UnreserveResponse key */
+                key?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an UnreserveResponse. */
+            type $Shape = twill.v1.UnreserveResponse.$Properties;
+        }
+
+        /**
          * Properties of a Status.
          * @deprecated Use twill.v1.Status.$Properties instead.
          */

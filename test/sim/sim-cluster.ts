@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseAddr } from "../../pkg/addr/addr.ts";
 import { parseInterfaceAddr, parsePrefix } from "../../pkg/addr/prefix.ts";
-import type { Agent } from "../../pkg/agent/agent.ts";
+import type { Agent, Ending } from "../../pkg/agent/agent.ts";
 import type { AgentConfig } from "../../pkg/agent/config.ts";
 import { runAgent } from "../../pkg/agent/run-agent.ts";
 import { seededRandom } from "../../pkg/base/backoff.ts";
@@ -69,8 +69,8 @@ export class SimNode {
   onLog: (sentence: string) => void = () => undefined;
   #agent: Agent | undefined;
   #stop = new AbortController();
-  #ended: Promise<"stopped" | Error> | undefined;
-  #result: "stopped" | Error | undefined;
+  #ended: Promise<Ending | Error> | undefined;
+  #result: Ending | Error | undefined;
 
   constructor(cluster: SimCluster, n: number, dir: string, changes: Partial<AgentConfig>) {
     this.#cluster = cluster;
@@ -211,14 +211,14 @@ export class SimNode {
       },
       this.#stop.signal,
     ).then(
-      () => (this.#result = "stopped"),
+      (ending) => (this.#result = ending),
       (error: Error) => (this.#result = error),
     );
     await clock.advance(0);
   }
 
   /** As SIGTERM. Resolves to how the agent ended and after how many milliseconds. */
-  async stop(): Promise<{ result: "stopped" | Error; ms: number }> {
+  async stop(): Promise<{ result: Ending | Error; ms: number }> {
     const { clock } = this.#cluster;
     const began = clock.now();
     this.#stop.abort();
@@ -229,7 +229,7 @@ export class SimNode {
   }
 
   /** How the agent ended by itself; undefined while it runs. */
-  get result(): "stopped" | Error | undefined {
+  get result(): Ending | Error | undefined {
     return this.#result;
   }
 }
