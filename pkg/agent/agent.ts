@@ -5,15 +5,17 @@ import { type Clock, sleep } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { describeError } from "../base/errors.ts";
 import { Wakeup } from "../base/wakeup.ts";
+import type { HostEvent } from "../host/host.ts";
 import { RegistryUnavailableError } from "../subnet/registry.ts";
 import { ReservationError, type SubnetManager } from "../subnet/subnet-manager.ts";
 import { subnetEnvOf } from "../subnetenv/subnet-env.ts";
 import type { AgentConfig } from "./config.ts";
 import type { HealthSource } from "./health.ts";
+import { scopeOf } from "./host-bell.ts";
 import { Membership, type MembershipParts } from "./membership.ts";
 import { Overlay, type OverlayParts } from "./overlay.ts";
 import { type Blocker, Readiness } from "./readiness.ts";
-import { ReconcileLoop } from "./reconcile.ts";
+import { ReconcileLoop, type Scope } from "./reconcile.ts";
 import { runBounded } from "./run-bounded.ts";
 import { addrsOf, subnetsOf } from "./requests.ts";
 import { dataplaneStatus, leaseStatus, networkStatus, peerStatus, underlayStatus } from "./snapshot.ts";
@@ -33,6 +35,8 @@ export interface AgentParts {
   readonly subnets: SubnetManager;
   readonly readConfig: MembershipParts["readConfig"];
   readonly overlay: Omit<OverlayParts, "vtepMac" | "changed" | "clock" | "random" | "log">;
+  /** Tells of what changes on the host until the signal aborts: Host.watch. */
+  readonly watchHost: (signal: AbortSignal, onEvent: (event: HostEvent) => void) => Promise<void>;
   readonly services: readonly Service[];
   readonly clock: Clock;
   readonly random: Random;
@@ -75,7 +79,7 @@ export class Agent implements Control, HealthSource {
     this.#startedAt = clock.wall();
     this.#etcd = { error: undefined, since: this.#startedAt };
     this.#saveWanted = new Wakeup(clock);
-    this.#reconcile = new ReconcileLoop({ pass: () => this.#pass(), resync, clock, random, log });
+    this.#reconcile = new ReconcileLoop({ pass: (scope) => this.#pass(scope), resync, clock, random, log });
     this.#readiness = new Readiness({ subnetFile: config.subnetFile, runDir: config.runDir, clock, log });
     this.#overlay = new Overlay({
       ...parts.overlay,
@@ -115,6 +119,7 @@ export class Agent implements Control, HealthSource {
       ...services.map((service) => (inner: AbortSignal) => service(this, inner)),
       (inner: AbortSignal) => this.#membership.join(inner),
       (inner: AbortSignal) => this.#reconcile.run(inner),
+      (inner: AbortSignal) => this.#parts.watchHost(inner, this.#onHostEvent),
       (inner: AbortSignal) => watchFile(config.subnetFile, this.#announce, { signal: inner, clock, log }),
       (inner: AbortSignal) => this.#saveLoop(inner),
       (inner: AbortSignal) => this.#overlay.watch(inner),
@@ -239,16 +244,21 @@ export class Agent implements Control, HealthSource {
     }
   }
 
-  async #pass(): Promise<readonly string[]> {
+  async #pass(scope: Scope): Promise<readonly string[]> {
     const { own, peers } = this.#membership;
     if (!own || !peers || this.#leaving) return [];
-    const failures = [...(await this.#overlay.reconcile(own, peers))];
+    const failures = [...(await this.#overlay.reconcile(own, peers, scope))];
     this.#announce();
     const unpublished = await this.#membership.publish();
     if (unpublished !== undefined) failures.push(unpublished);
     this.#saveWanted.notify();
     return failures;
   }
+
+  readonly #onHostEvent = (event: HostEvent): void => {
+    const scope = scopeOf(event);
+    if (scope) this.#reconcile.ring(scope);
+  };
 
   readonly #onChange = (): void => {
     const error = this.#parts.subnets.registryState;

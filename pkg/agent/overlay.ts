@@ -1,7 +1,7 @@
 import { sameAddr } from "../addr/addr.ts";
 import { FAMILIES, type Family, mapFamilies, type PerFamily } from "../addr/family.ts";
 import type { Mac } from "../addr/mac.ts";
-import type { Prefix } from "../addr/prefix.ts";
+import { formatPrefix, type Prefix } from "../addr/prefix.ts";
 import { Backoff, type Random } from "../base/backoff.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import { describeError } from "../base/errors.ts";
@@ -15,6 +15,7 @@ import type { Underlay } from "../underlay/underlay.ts";
 import { formatNetworkConfig } from "./network-text.ts";
 import { PeerLog } from "./peer-log.ts";
 import type { Blocker } from "./readiness.ts";
+import type { Scope } from "./reconcile.ts";
 import { underlayStatus } from "./snapshot.ts";
 
 export interface OverlayParts {
@@ -64,6 +65,8 @@ export class Overlay {
   #underlayProblem: string | undefined;
   #planeProblem: string | undefined;
   #trafficProblems: readonly string[] = [];
+  /** What the traffic rules were last set for. */
+  #trafficFor = "";
 
   constructor(parts: OverlayParts) {
     this.#parts = parts;
@@ -109,8 +112,11 @@ export class Overlay {
     });
   }
 
-  /** One pass: everything on this host as it should be. Resolves to what could not be done, a sentence each. */
-  reconcile(own: Lease, table: readonly Lease[]): Promise<readonly string[]> {
+  /**
+   * One pass: this host as it should be, the traffic rules where they are in the scope or what they say has changed.
+   * Resolves to what could not be done, a sentence each.
+   */
+  reconcile(own: Lease, table: readonly Lease[], scope: Scope): Promise<readonly string[]> {
     return this.#lock.run(async () => {
       const { network } = this;
       if (!network || this.#closed) return [];
@@ -122,7 +128,7 @@ export class Overlay {
         this.#planeProblem = `cannot bring the data plane in sync: ${describeError(error)}`;
         return [this.#planeProblem];
       }
-      this.#trafficProblems = await this.#setTraffic(network, own.subnet);
+      await this.#setTraffic(network, own.subnet, scope);
       return [...this.#peerLog.note(this.peers), ...this.#trafficProblems];
     });
   }
@@ -183,11 +189,16 @@ export class Overlay {
     await plane?.close();
   }
 
-  async #setTraffic(network: NetworkConfig, own: PerFamily<Prefix>): Promise<readonly string[]> {
+  async #setTraffic({ network }: NetworkConfig, own: PerFamily<Prefix>, scope: Scope): Promise<void> {
+    const devices = this.plane?.forwards ?? [];
+    const wanted = [network, own].flatMap((each) => Object.values(mapFamilies(each, formatPrefix)));
+    const what = [...wanted, ...devices].join();
+    if (scope === "plane" && what === this.#trafficFor && this.#trafficProblems.length === 0) return;
+    this.#trafficFor = what;
     try {
-      return await this.#parts.setTraffic(network.network, own, this.plane?.forwards ?? []);
+      this.#trafficProblems = await this.#parts.setTraffic(network, own, devices);
     } catch (error) {
-      return [`cannot set the traffic rules: ${describeError(error)}`];
+      this.#trafficProblems = [`cannot set the traffic rules: ${describeError(error)}`];
     }
   }
 

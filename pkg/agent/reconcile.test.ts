@@ -2,11 +2,12 @@ import { beforeEach, expect, test } from "vitest";
 import { seededRandom } from "../base/backoff.ts";
 import { FakeClock } from "../base/fake-clock.ts";
 import { MemoryLogger } from "../base/logger.ts";
-import { ReconcileLoop } from "./reconcile.ts";
+import { ReconcileLoop, type Scope } from "./reconcile.ts";
 
 let clock: FakeClock;
 let log: MemoryLogger;
 let passes: number;
+let scopes: Scope[];
 let answer: () => Promise<readonly string[]>;
 let loop: ReconcileLoop;
 let stop: AbortController;
@@ -15,10 +16,12 @@ beforeEach(() => {
   clock = new FakeClock();
   log = new MemoryLogger();
   passes = 0;
+  scopes = [];
   answer = () => Promise.resolve([]);
   stop = new AbortController();
-  const pass = (): Promise<readonly string[]> => {
+  const pass = (scope: Scope): Promise<readonly string[]> => {
     passes++;
+    scopes.push(scope);
     return answer();
   };
   loop = new ReconcileLoop({ pass, resync: 60_000, clock, random: seededRandom(1), log });
@@ -81,4 +84,56 @@ test("what a pass could not do counts as failed", () =>
     expect(passes).toBeGreaterThan(2);
     expect(log.lines).toHaveLength(1);
     expect(log.lines[0]?.fields).toEqual({ failed: 2, first: "peer a" });
+  }));
+
+test("the bell asks for a pass soon, however often it rings", () =>
+  running(async () => {
+    await clock.advance(5_000);
+    for (let i = 0; i < 10; i++) loop.ring("plane");
+    await clock.advance(49);
+    expect(passes).toBe(1);
+    await clock.advance(1);
+    expect(passes).toBe(2);
+    await clock.advance(5_000);
+    expect(passes).toBe(2);
+  }));
+
+test("a bell that rings for ever, as for our own writes, gets a pass a second", () =>
+  running(async () => {
+    answer = () => {
+      loop.ring("plane");
+      return Promise.resolve([]);
+    };
+    await clock.advance(5_000);
+    loop.ring("plane");
+    await clock.advance(20_000);
+    expect(passes).toBeGreaterThan(15);
+    expect(passes).toBeLessThan(25);
+    answer = () => Promise.resolve([]);
+    await clock.advance(5_000);
+    // When it was quiet for a while, the next is answered quickly again.
+    const before = passes;
+    loop.ring("plane");
+    await clock.advance(60);
+    expect(passes).toBe(before + 1);
+  }));
+
+test("only the first pass, a resync and a bell for more look at everything", () =>
+  running(async () => {
+    loop.wake();
+    await clock.advance(5_000);
+    loop.ring("plane");
+    await clock.advance(5_000);
+    loop.ring("plane");
+    loop.ring("all");
+    await clock.advance(5_000);
+    loop.wake();
+    await clock.advance(60_000);
+    expect(scopes).toEqual(["all", "plane", "plane", "all", "plane", "all"]);
+  }));
+
+test("a bell that rings during the last pass leaves nothing behind", () =>
+  running(async () => {
+    await clock.advance(5_000);
+    loop.ring("plane");
   }));

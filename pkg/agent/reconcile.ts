@@ -7,12 +7,21 @@ import { Wakeup } from "../base/wakeup.ts";
 const RETRY_FIRST_MS = 500;
 const RETRY_MOST_MS = 30_000;
 
+// A change on the host seldom comes alone; and where it never ends, as on a router with a changing table, the passes get
+// rarer. A pass takes some tens of milliseconds, so that even then a change is answered within two seconds.
+const BELL_FIRST_MS = 50;
+const BELL_NEXT_MS = 250;
+const BELL_MOST_MS = 1_000;
+
+/** What a pass looks at: all there is, or what belongs to the data plane alone, without the traffic rules. */
+export type Scope = "all" | "plane";
+
 export interface ReconcileOptions {
   /**
    * Makes what is equal to what should be, once. Resolves to what could not be done, in words, to be tried again soon;
    * an error thrown means the same.
    */
-  readonly pass: () => Promise<readonly string[]>;
+  readonly pass: (scope: Scope) => Promise<readonly string[]>;
   /** Milliseconds between two passes without a cause. */
   readonly resync: number;
   readonly clock: Clock;
@@ -21,15 +30,21 @@ export interface ReconcileOptions {
 }
 
 /**
- * Runs passes one after the other: when woken, when the last one failed (with backoff), and from time to time on
- * principle, so that a lost event, a failed command and state changed by somebody else are all the same case. Wakes that
- * come during a pass make one more pass, however many they are.
+ * Runs passes one after the other: when woken, soon after the host's bell has rung, when the last one failed (with
+ * backoff), and from time to time on principle, so that a lost event, a failed command and state changed by somebody else
+ * are all the same case. Wakes that come during a pass make one more pass, however many they are.
  */
 export class ReconcileLoop {
   readonly #options: ReconcileOptions;
   readonly #wakeup: Wakeup;
   readonly #backoff: Backoff;
   #failingSince: number | undefined;
+  #scope: Scope = "all";
+  #passing = false;
+  #endedAt = Number.NEGATIVE_INFINITY;
+  /** Least milliseconds from one pass to the next that the bell asks for. */
+  #pause = BELL_NEXT_MS;
+  #cancelBell: (() => void) | undefined;
 
   constructor(options: ReconcileOptions) {
     this.#options = options;
@@ -37,8 +52,21 @@ export class ReconcileLoop {
     this.#backoff = new Backoff({ first: RETRY_FIRST_MS, most: RETRY_MOST_MS, random: options.random });
   }
 
-  /** Asks for a pass. */
+  /** Asks for a pass over the data plane at once: what should be has changed. */
   readonly wake = (): void => this.#wakeup.notify();
+
+  /** Asks for a pass soon: something has changed on the host. Our own writes ring too, and are found to be right. */
+  ring(scope: Scope): void {
+    if (scope === "all") this.#scope = "all";
+    if (this.#cancelBell) return;
+    const { clock } = this.#options;
+    const quiet = this.#passing ? 0 : clock.now() - this.#endedAt;
+    this.#pause = quiet > 2 * this.#pause ? BELL_NEXT_MS : Math.min(BELL_MOST_MS, this.#pause * 2);
+    this.#cancelBell = clock.after(Math.max(BELL_FIRST_MS, this.#pause - quiet), () => {
+      this.#cancelBell = undefined;
+      this.wake();
+    });
+  }
 
   /** Runs until the signal aborts; a pass that has begun is finished first. */
   async run(signal: AbortSignal): Promise<void> {
@@ -47,16 +75,24 @@ export class ReconcileLoop {
       const failures = await this.#pass();
       if (signal.aborted) break;
       this.#note(failures);
-      await this.#wakeup.wait(failures.length > 0 ? this.#backoff.next() : this.#options.resync);
+      const woken = await this.#wakeup.wait(failures.length > 0 ? this.#backoff.next() : this.#options.resync);
+      if (!woken) this.#scope = "all";
     }
+    this.#cancelBell?.();
     signal.removeEventListener("abort", this.wake);
   }
 
   async #pass(): Promise<readonly string[]> {
+    const scope = this.#scope;
+    this.#scope = "plane";
+    this.#passing = true;
     try {
-      return await this.#options.pass();
+      return await this.#options.pass(scope);
     } catch (error) {
       return [describeError(error)];
+    } finally {
+      this.#passing = false;
+      this.#endedAt = this.#options.clock.now();
     }
   }
 

@@ -57,6 +57,7 @@ export async function runAgent(world: World, signal: AbortSignal): Promise<Endin
       stateFile,
       state,
       subnets,
+      watchHost: (inner, onEvent) => host.watch({ signal: inner, onEvent, clock }),
       readConfig: async () => (await registry.get("config"))?.value,
       overlay: {
         openDataplane: world.openDataplane,

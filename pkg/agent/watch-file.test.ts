@@ -1,4 +1,4 @@
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -47,8 +47,39 @@ test("a directory that cannot be watched is one warning", async () => {
   writeFileSync(join(dir, "file"), "");
   const log = new MemoryLogger();
   const path = join(dir, "file", "subnet.env");
-  await watchFile(path, () => undefined, { signal: new AbortController().signal, clock: new FakeClock(), log });
+  const stop = new AbortController();
+  const clock = new FakeClock();
+  const ended = watchFile(path, () => undefined, { signal: stop.signal, clock, log });
+  await clock.advance(5_000);
+  stop.abort();
+  await ended;
   expect(log.lines).toMatchObject([{ level: "warn", fields: { path } }]);
+});
+
+test("a file whose whole directory is replaced is noticed within a second, again and again", async () => {
+  const path = join(dir, "run", "subnet.env");
+  const stop = new AbortController();
+  const clock = new FakeClock();
+  const changed = vi.fn<() => void>(() => {
+    mkdirSync(join(dir, "run"), { recursive: true });
+    writeFileSync(path, "ours");
+  });
+  const ended = watchFile(path, changed, { signal: stop.signal, clock, log: new MemoryLogger() });
+  changed();
+  await clock.advance(5_000);
+  for (let round = 0; round < 3; round++) {
+    changed.mockClear();
+    rmSync(join(dir, "run"), { recursive: true });
+    await clock.advance(2_000);
+    expect(changed).toHaveBeenCalled();
+    expect(existsSync(path)).toBe(true);
+    await clock.advance(5_000);
+  }
+  changed.mockClear();
+  await clock.advance(10_000);
+  expect(changed).not.toHaveBeenCalled();
+  stop.abort();
+  await ended;
 });
 
 test("many changes in a second are told at once and then once more", async () => {
