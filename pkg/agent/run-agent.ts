@@ -64,8 +64,8 @@ export async function runAgent(world: World, signal: AbortSignal): Promise<Endin
         chooseUnderlay: (families) => readUnderlay(host, config.underlay, families),
         setTraffic: (network, own, devices) =>
           traffic.reconcile({ network, own, ipMasq, randomFully, forwardRules, devices }),
-        removeTraces: async ({ network, backend }) => [
-          ...(await removeDataplanes(host, network, backend.type === "vxlan" ? backend.vni : undefined)),
+        removeTraces: async ({ network }) => [
+          ...(await removeDataplanes(host, network)),
           ...(await removeTraffic(host)),
         ],
       },

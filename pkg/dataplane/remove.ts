@@ -1,37 +1,53 @@
 import { FAMILIES, type PerFamily } from "../addr/family.ts";
-import type { Prefix } from "../addr/prefix.ts";
+import { containsAddr, type Prefix } from "../addr/prefix.ts";
 import { describeError } from "../base/errors.ts";
-import type { Host, HostChange } from "../host/host.ts";
+import type { Host, HostChange, Link } from "../host/host.ts";
 import { isPlainRoute } from "./direct-routing.ts";
+import { removeSenderTables } from "./kernel/sender-table.ts";
+
+// As device-names.ts makes them, of any VNI.
+const DEVICES = [
+  { name: /^twill\.\d+$/, kind: "tun" },
+  { name: /^flannel(-v6)?\.\d+$/, kind: "vxlan" },
+];
 
 /**
- * Takes away what data planes have made for a network, ours or flannel's, this run's or an earlier one's: the devices,
- * with everything that hangs on them, and plain routes. `vni` is undefined where the network has no VXLAN. For a host
- * that leaves: no data plane may be open. Resolves to what could not be done, a sentence each.
+ * The devices that VXLAN planes have made for a network, ours or flannel's, this run's or an earlier one's: by name and
+ * kind, so that nobody's bridge goes because of what it is called, and by their address, which tells this network's from
+ * another's on the same host.
  */
-export async function removeDataplanes(
-  host: Host,
-  network: PerFamily<Prefix>,
-  vni: number | undefined,
-): Promise<readonly string[]> {
-  // By name and kind, so that nobody's bridge goes because of what it is called.
-  const devices = new Map([
-    [`twill.${vni}`, "tun"],
-    [`flannel.${vni}`, "vxlan"],
-    [`flannel-v6.${vni}`, "vxlan"],
-  ]);
-  try {
-    const changes: HostChange[] = [];
-    for (const { name, kind } of await host.links()) {
-      if (devices.get(name) === kind) changes.push({ kind: "delete-link", dev: name });
+export function overlayDevices(links: readonly Link[], network: PerFamily<Prefix>): readonly string[] {
+  const networks = Object.values(network);
+  return links
+    .filter((link) => DEVICES.some(({ name, kind }) => link.kind === kind && name.test(link.name)))
+    .filter(({ addresses }) => addresses.some(({ addr }) => networks.some((whole) => containsAddr(whole, addr))))
+    .map(({ name }) => name);
+}
+
+/**
+ * Takes away what data planes have made for a network: devices, with everything that hangs on them, plain routes and the
+ * rules that check senders. For a host that leaves: no data plane may be open. Resolves to what could not be done, a
+ * sentence each.
+ */
+export async function removeDataplanes(host: Host, network: PerFamily<Prefix>): Promise<readonly string[]> {
+  const problems: string[] = [];
+  const attempt = async (step: () => Promise<void>): Promise<void> => {
+    try {
+      await step();
+    } catch (error) {
+      problems.push(describeError(error));
     }
+  };
+  await attempt(async () => {
+    const devices = overlayDevices(await host.links(), network);
+    const changes = devices.map((dev): HostChange => ({ kind: "delete-link", dev }));
     for (const family of FAMILIES) {
       for (const route of await host.routes(family)) {
         if (isPlainRoute(route, network)) changes.push({ kind: "delete-route", route });
       }
     }
-    return (await host.apply(changes)).flatMap((error) => (error ? [error.message] : []));
-  } catch (error) {
-    return [describeError(error)];
-  }
+    for (const error of await host.apply(changes)) if (error) problems.push(error.message);
+  });
+  await attempt(() => removeSenderTables(host, FAMILIES));
+  return problems;
 }

@@ -1,10 +1,16 @@
 import { existsSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import type { LinkAddr } from "../../pkg/host/host.ts";
 import { addr, prefix } from "../literals.ts";
 import { PREFIX, SimCluster } from "./sim-cluster.ts";
 
 // How a node goes for good, and what it leaves behind: nothing.
 const SECOND = 1000;
+
+function interfaceAddr(text: string): LinkAddr {
+  const { length, ...rest } = prefix(text);
+  return { addr: rest, length, scope: "global", deprecated: false, dynamic: false, temporary: false };
+}
 
 let cluster: SimCluster;
 beforeEach(() => {
@@ -22,10 +28,11 @@ test("lease, session, device, routes, rules and subnet.env go, and the agent end
   await other.start();
   const { key } = node;
   // What data planes make, this one's and others'; and what is somebody else's.
-  node.host.addLink({ name: "twill.1", kind: "tun", up: true });
-  node.host.addLink({ name: "flannel.1", kind: "vxlan" });
-  node.host.addLink({ name: "twill.2", kind: "tun" });
-  node.host.addLink({ name: "flannel-v6.1", kind: "bridge" });
+  const ofNetwork = [interfaceAddr("10.5.1.0/32")];
+  node.host.addLink({ name: "twill.1", kind: "tun", up: true, addresses: ofNetwork });
+  node.host.addLink({ name: "flannel.1", kind: "vxlan", addresses: ofNetwork });
+  node.host.addLink({ name: "twill.2", kind: "tun", addresses: [interfaceAddr("10.6.1.0/32")] });
+  node.host.addLink({ name: "flannel-v6.1", kind: "bridge", addresses: ofNetwork });
   const via = addr("192.0.2.2");
   for (const [dst, protocol] of [
     ["10.5.99.0/24", "84"],
@@ -129,7 +136,7 @@ test("a node that waits for its first lease leaves too, and keeps none that came
 test("what cannot be removed is told, and the rest goes all the same", async () => {
   const node = cluster.node(1);
   await node.start();
-  node.host.addLink({ name: "twill.1", kind: "tun" });
+  node.host.addLink({ name: "twill.1", kind: "tun", addresses: [interfaceAddr("10.5.1.0/32")] });
   node.host.failNext("delete-link", "Operation not permitted");
   const left = await node.agent.leave();
   expect(left.problems).toEqual(["cannot delete the link twill.1: Operation not permitted"]);

@@ -148,6 +148,19 @@ describe("host-gw", () => {
     expect(await podRoutes()).toEqual(["10.5.3.0/24 via 198.51.100.3 dev u0 proto 84"]);
   });
 
+  test("removes the tunnel of an earlier network config once its routes have been replaced", async () => {
+    const { host, reconcile, podRoutes } = await open();
+    host.addLink({ name: "twill.1", kind: "tun", up: true });
+    await host.apply([
+      { kind: "address", dev: "twill.1", address: { addr: addr("10.5.1.0"), length: 32 } },
+      { kind: "route", route: { dst: prefix("10.5.2.0/24"), dev: "twill.1" } },
+      { kind: "route", route: { dst: prefix("10.5.88.0/24"), dev: "twill.1" } },
+    ]);
+    await reconcile([lease(2)]);
+    expect(await podRoutes()).toEqual(["10.5.2.0/24 via 198.51.100.2 dev u0 proto 84"]);
+    expect((await host.links()).map(({ name }) => name)).not.toContain("twill.1");
+  });
+
   test("a peer's subnet that would draw our own traffic is refused", async () => {
     const { reconcile, podRoutes } = await open();
     const outcome = await reconcile([lease(2, { subnet: { 4: prefix("10.5.1.128/25") } })]);
