@@ -194,10 +194,10 @@ describe.skipIf(process.getuid?.() !== 0)("on the kernel (needs root for network
     });
 
     test("says who may hold the UDP port", async () => {
-      ip("-n", netns, ..."link add flannel.1 type vxlan id 1 local 198.51.100.1 dstport 8472 nolearning".split(" "));
-      ip("-n", netns, "link", "set", "flannel.1", "up");
+      ip("-n", netns, ..."link add vx0 type vxlan id 9 local 198.51.100.1 dstport 8472 nolearning".split(" "));
+      ip("-n", netns, "link", "set", "vx0", "up");
       await expect(async () => plane.open(underlay)).rejects.toThrow(
-        /^UDP port 8472 on 198\.51\.100\.1 is taken: .*ip link delete flannel\.1\)$/,
+        /^UDP port 8472 on 198\.51\.100\.1 is taken: .*ip -d link show type vxlan\)$/,
       );
     });
 

@@ -59,12 +59,12 @@ describe.skipIf(notRoot)(rootTitle("twilld in trouble"), () => {
 
   test("the UDP port is taken", async () => {
     const before = async (node: Node): Promise<void> => {
-      const link = `ip link add flannel.1 type vxlan id 1 local ${node.address} dev eth0 dstport 8472 nolearning`;
+      const link = `ip link add vx0 type vxlan id 9 local ${node.address} dev eth0 dstport 8472 nolearning`;
       await node.run(link.split(" "));
-      await node.run(["ip", "link", "set", "flannel.1", "up"]);
+      await node.run(["ip", "link", "set", "vx0", "up"]);
     };
     const { status, text } = await outcome({ before });
-    expect(text).toMatch(/UDP port 8472 on [\d.]+ is taken: .*ip link delete flannel\.1/);
+    expect(text).toMatch(/UDP port 8472 on [\d.]+ is taken: .*ip -d link show type vxlan/);
     expect(status).toBe(3);
   });
 

@@ -17,8 +17,8 @@ import {
 import { isPlainRoute, onLinkBy, plainRoute } from "../direct-routing.ts";
 import { setForwarding } from "../forwarding.ts";
 import { refusalOf } from "../peer-refusal.ts";
-import { overlayDevices } from "../remove.ts";
 import { reconcileRoutes } from "../routes.ts";
+import { TakeOver } from "../take-over.ts";
 
 export interface HostGwOptions {
   readonly network: PerFamily<Prefix>;
@@ -38,12 +38,14 @@ export class HostGwDataplane implements Dataplane {
 
   readonly #options: HostGwOptions;
   readonly #families: readonly Family[];
+  readonly #takeOver: TakeOver;
   #state: "new" | "open" | "closed" = "new";
   #settle: () => void = () => undefined;
 
   constructor(options: HostGwOptions) {
     this.#options = options;
     this.#families = FAMILIES.filter((family) => options.network[family]);
+    this.#takeOver = new TakeOver({ ...options, devices: [] });
     this.done = new Promise((resolve) => (this.#settle = resolve));
   }
 
@@ -79,7 +81,8 @@ export class HostGwDataplane implements Dataplane {
     );
     for (const [i, error] of problems.failed) states.set(peerOf[i] as LeaseKey, { failed: error.message });
     others.push(...problems.others);
-    if (problems.failed.size === 0) others.push(...(await this.#removeTunnels()));
+    // What a VXLAN plane has left, from before the network config said host-gw. Its routes have been replaced by now.
+    if (problems.failed.size === 0) await this.#takeOver.run(await host.links());
     if (others.length > 0) throw new HostError(others.join("; "));
     return { attrs, peers: states };
   }
@@ -120,17 +123,6 @@ export class HostGwDataplane implements Dataplane {
       }
     }
     return { routes, problem };
-  }
-
-  // What a VXLAN plane has left, from before the network config said host-gw. Its routes have been replaced by now.
-  async #removeTunnels(): Promise<readonly string[]> {
-    const { host, network, log } = this.#options;
-    const devices = overlayDevices(await host.links(), network);
-    const errors = await host.apply(devices.map((dev) => ({ kind: "delete-link", dev }) as const));
-    for (const [i, device] of devices.entries()) {
-      if (!errors[i]) log.info("removed the device of another data plane", { device });
-    }
-    return errors.flatMap((error) => (error ? [error.message] : []));
   }
 
   // Peers make our PublicIP their gateway, so it has to be an address of the interface itself.

@@ -321,6 +321,7 @@ describe("the kernel plane", () => {
   test("puts the routes of the tun plane on its own device before it removes that one", async () => {
     const host = makeHost();
     host.addLink({ name: "twill.1", kind: "tun", up: true });
+    await host.apply([{ kind: "address", dev: "twill.1", address: { addr: addr("10.5.1.0"), length: 32 } }]);
     await host.apply([{ kind: "route", route: { dst: prefix("10.5.2.0/24"), dev: "twill.1" } }]);
     const log = new MemoryLogger();
     const plane = makePlane(host, {}, log);

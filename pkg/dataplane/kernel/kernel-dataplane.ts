@@ -6,7 +6,7 @@ import type { Mac } from "../../addr/mac.ts";
 import { formatPrefix, type Prefix } from "../../addr/prefix.ts";
 import { describeError } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
-import { type Host, type HostChange, HostError, type Link, type Route } from "../../host/host.ts";
+import { type Host, type HostChange, HostError, type Route } from "../../host/host.ts";
 import type { LeaseKey } from "../../lease/lease.ts";
 import { VXLAN_OVERHEAD } from "../../packet/vxlan.ts";
 import type { Underlay } from "../../underlay/underlay.ts";
@@ -19,14 +19,15 @@ import {
   type PlaneAttrs,
   type Want,
 } from "../dataplane.ts";
-import { tunDevice, vxlanDevice } from "../device-names.ts";
+import { vxlanDevice } from "../device-names.ts";
 import { isPlainRoute, onLinkBy, plainRoute } from "../direct-routing.ts";
 import { setForwarding } from "../forwarding.ts";
 import { reconcileRoutes } from "../routes.ts";
+import { TakeOver } from "../take-over.ts";
 import { LinkTotals } from "./link-totals.ts";
 import { type Destination, destinationsOf, entryChanges, tunnelRoute } from "./peer-entries.ts";
 import { senderRules } from "./sender-rules.ts";
-import { removeSenderTables, SenderTable } from "./sender-table.ts";
+import { SenderTable } from "./sender-table.ts";
 import { reconcileVxlan, type VxlanWant } from "./vxlan-device.ts";
 
 export interface KernelOptions {
@@ -57,6 +58,7 @@ export class KernelDataplane implements Dataplane {
   readonly #families: readonly Family[];
   readonly #senders: PerFamily<SenderTable>;
   readonly #totals: LinkTotals;
+  readonly #takeOver: TakeOver;
   #state: "new" | "open" | "closed" = "new";
   #settle: () => void = () => undefined;
 
@@ -65,10 +67,9 @@ export class KernelDataplane implements Dataplane {
     this.#options = options;
     this.#families = FAMILIES.filter((family) => vtepMac[family] && network[family]);
     this.#senders = mapFamilies(vtepMac, (_, family) => new SenderTable(host, family, log));
-    this.#totals = new LinkTotals(
-      host,
-      this.#families.map((family) => this.#device(family)),
-    );
+    const devices = this.#families.map((family) => this.#device(family));
+    this.#totals = new LinkTotals(host, devices);
+    this.#takeOver = new TakeOver({ host, log, network, devices, senders: this.#families, backend: options.backend });
     this.done = new Promise((resolve) => (this.#settle = resolve));
   }
 
@@ -114,7 +115,8 @@ export class KernelDataplane implements Dataplane {
     await attempt(async () => {
       problems.push(...(await this.#reconcilePeers(want.underlay, list, peers)));
     });
-    await attempt(() => this.#removeOthers(links));
+    // Their routes have been replaced by now.
+    await attempt(async () => void (await this.#takeOver.run(links)));
     if (problems.length > 0) throw new HostError(problems.join("; "));
     return { attrs, peers };
   }
@@ -229,23 +231,4 @@ export class KernelDataplane implements Dataplane {
     const removed = await host.apply(removals);
     return [...routes.others, ...removed.flatMap((error) => (error ? [error.message] : []))];
   }
-
-  // What another data plane of ours, or this one for a network of both families, has left. Their routes to peers have
-  // been replaced by now.
-  async #removeOthers(links: readonly Link[]): Promise<void> {
-    const { backend, host, log } = this.#options;
-    const unused = FAMILIES.filter((family) => !this.#families.includes(family));
-    const names = new Set(unused.map((family) => vxlanDevice(backend.vni, family)));
-    const others = links.filter(
-      ({ name, kind }) => (kind === "tun" && name === tunDevice(backend.vni)) || (kind === "vxlan" && names.has(name)),
-    );
-    for (const { name: dev } of others) {
-      const [error] = await host.apply([{ kind: "delete-link", dev }]);
-      if (error) throw error;
-      log.info("removed the device of another data plane", { device: dev });
-    }
-    if (others.length > 0 || !this.#clean) await removeSenderTables(host, unused);
-    this.#clean = true;
-  }
-  #clean = false;
 }

@@ -108,7 +108,7 @@ function openSockets(
       }
     } catch (error) {
       for (const fd of Object.values(sockets)) libc.close(fd);
-      throw openSocketError(formatAddr(addr), want.port, want.vni, error);
+      throw openSocketError(formatAddr(addr), want.port, error);
     }
   }
   const fds = Object.values(sockets);

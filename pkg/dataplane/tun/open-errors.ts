@@ -39,13 +39,13 @@ export function openDeviceError(name: string, error: unknown): unknown {
 }
 
 /** Of `openUdp`. Anything but a SysError comes back as it is. */
-export function openSocketError(addr: string, port: number, vni: number, error: unknown): unknown {
+export function openSocketError(addr: string, port: number, error: unknown): unknown {
   if (!(error instanceof SysError)) return error;
   switch (error.code) {
     case "EADDRINUSE":
       return new DataplaneError(
-        `UDP port ${port} on ${addr} is taken: see by whom with "ss -lunp sport = :${port}"; a flannel.${vni} that is up ` +
-          `holds it too (stop flanneld, then ip link delete flannel.${vni})`,
+        `UDP port ${port} on ${addr} is taken: see by whom with "ss -lunp sport = :${port}"; a VXLAN device that is up ` +
+          `holds it without a process (ip -d link show type vxlan)`,
         { cause: error },
       );
     case "EADDRNOTAVAIL":

@@ -8,9 +8,11 @@ import type { Logger } from "../../base/logger.ts";
 import { type Host, HostError } from "../../host/host.ts";
 import type { LeaseKey } from "../../lease/lease.ts";
 import { VXLAN_OVERHEAD } from "../../packet/vxlan.ts";
+import { SysError } from "../../sys/errors.ts";
 import type { Underlay } from "../../underlay/underlay.ts";
 import {
   type Dataplane,
+  DataplaneError,
   type DataplaneStats,
   type Outcome,
   type PeerState,
@@ -18,7 +20,9 @@ import {
   type PlaneAttrs,
   type Want,
 } from "../dataplane.ts";
-import { type Ends, openEnds } from "./ends.ts";
+import { tunDevice } from "../device-names.ts";
+import { TakeOver } from "../take-over.ts";
+import { type Ends, type EndsWant, openEnds } from "./ends.ts";
 import type { Table } from "./forwarding-table.ts";
 import { reconcileKernel } from "./kernel-state.ts";
 import { LoopThread } from "./loop-thread.ts";
@@ -60,6 +64,8 @@ export class TunDataplane implements Dataplane {
   readonly #options: TunOptions;
   readonly #families: readonly Family[];
   readonly #slots = new Slots();
+  readonly #takeOver: TakeOver;
+  #tookOver = false;
   #ends: Ends | undefined;
   #thread: LoopThread | undefined;
   #tunnelOn: boolean | undefined;
@@ -73,7 +79,9 @@ export class TunDataplane implements Dataplane {
   constructor(options: TunOptions) {
     this.#options = options;
     this.#families = FAMILIES.filter((family) => options.vtepMac[family] && options.network[family]);
-    this.device = `twill.${options.backend.vni}`;
+    const { host, log, network, backend } = options;
+    this.device = tunDevice(backend.vni);
+    this.#takeOver = new TakeOver({ host, log, network, backend, devices: [this.device] });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.done = promise;
     this.#settleDone = { resolve, reject };
@@ -84,7 +92,10 @@ export class TunDataplane implements Dataplane {
   async open(underlay: Underlay): Promise<PlaneAttrs> {
     const { backend, offload, log, worker, plainUdp = false } = this.#options;
     const { vni, port } = backend;
-    const ends = openEnds({ name: this.device, vni, port, families: this.#families, offload, plainUdp }, underlay, log);
+    const ends = await this.#openEnds(
+      { name: this.device, vni, port, families: this.#families, offload, plainUdp },
+      underlay,
+    );
     const { device, sockets, segment, rung, tunnel } = ends;
     const data = {
       device: { name: this.device, fd: device },
@@ -102,6 +113,20 @@ export class TunDataplane implements Dataplane {
     this.#ends = ends;
     this.forwards = tunnel ? [tunnel.name] : [];
     return this.#describe(underlay);
+  }
+
+  // The kernel plane's device, or flannel's, holds the UDP port while it is up.
+  async #openEnds(want: EndsWant, underlay: Underlay): Promise<Ends> {
+    const { host, log } = this.#options;
+    try {
+      return openEnds(want, underlay, log);
+    } catch (error) {
+      const cause = error instanceof DataplaneError ? error.cause : undefined;
+      if (!(cause instanceof SysError) || cause.code !== "EADDRINUSE") throw error;
+      const removed = await this.#takeOver.runEarly(await host.links(), this.device);
+      if (removed.length === 0) throw error;
+      return openEnds(want, underlay, log);
+    }
   }
 
   // What the lease says and how large inner packets may be, both from the underlay as it is now.
@@ -141,6 +166,8 @@ export class TunDataplane implements Dataplane {
       if (peer) outcome.set(peer.key, { failed: error.message });
     }
     this.#forget(want);
+    if (!this.#tookOver) await this.#takeOver.run(await this.#options.host.links());
+    this.#tookOver = true;
     await this.#driveTunnel();
     if (problems.others.length > 0) throw new HostError(problems.others.join("; "));
     return { attrs, peers: outcome };
