@@ -36,15 +36,18 @@ const PACKAGES: Readonly<Record<string, string>> = {
 /** Runs tools and touches files of /proc, in one network namespace. Argument vectors only: there is no shell. */
 export class Commands {
   readonly #netns: string | undefined;
+  readonly #onRun: (tool: string) => void;
 
-  /** `netns` names a namespace of ip-netns(8); undefined is the one we live in. */
-  constructor(netns?: string) {
+  /** `netns` names a namespace of ip-netns(8); undefined is the one we live in. `onRun` is told of each tool started. */
+  constructor(netns?: string, onRun: (tool: string) => void = () => undefined) {
     this.#netns = netns;
+    this.#onRun = onRun;
   }
 
   /** Throws a HostError when the tool is not installed, cannot be started or does not end in time. */
   run(tool: string, args: readonly string[], stdin = ""): Promise<CommandResult> {
     const [file, argv] = this.#command(tool, args);
+    this.#onRun(tool);
     return new Promise((resolve, reject) => {
       const options = { encoding: "utf8", timeout: TIMEOUT_MS, killSignal: "SIGKILL", maxBuffer: MOST_OUTPUT } as const;
       const ended: Ended = (error, stdout, stderr) => {

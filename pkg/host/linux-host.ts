@@ -33,9 +33,9 @@ export class LinuxHost implements Host {
   /** The sysctls that somebody has asked for, with what they were then. */
   readonly #sysctls = new Map<string, string | undefined>();
 
-  /** `netns` names a namespace of ip-netns(8); without it, our own. */
-  constructor(options: { readonly netns?: string } = {}) {
-    this.#commands = new Commands(options.netns);
+  /** `netns` names a namespace of ip-netns(8); without it, our own. `onRun` is told of each tool started. */
+  constructor(options: { readonly netns?: string; readonly onRun?: (tool: string) => void } = {}) {
+    this.#commands = new Commands(options.netns, options.onRun);
   }
 
   links(): Promise<readonly Link[]> {

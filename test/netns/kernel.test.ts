@@ -1,0 +1,263 @@
+// The kernel plane on the real kernel, each test in a network namespace of its own.
+
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { MemoryLogger } from "../../pkg/base/logger.ts";
+import { KernelDataplane, type KernelOptions } from "../../pkg/dataplane/kernel/kernel-dataplane.ts";
+import { LinuxHost } from "../../pkg/host/linux-host.ts";
+import type { Lease } from "../../pkg/lease/lease.ts";
+import type { Underlay } from "../../pkg/underlay/underlay.ts";
+import { dataplaneContract } from "../contract/dataplane.ts";
+import { addr, mac, prefix } from "../literals.ts";
+import { notRoot, rootTitle } from "./netns.ts";
+
+const run = (file: string, ...args: string[]): string => execFileSync(file, args, { encoding: "utf8" });
+
+// A namespace with an interface u0 that has the addresses 198.51.100.1 and fd77::1.
+function makeNamespace(): string {
+  const netns = `twk-${randomBytes(4).toString("hex")}`;
+  run("ip", "netns", "add", netns);
+  run("ip", "-n", netns, "link", "add", "u0", "type", "veth", "peer", "name", "u1");
+  run("ip", "-n", netns, "address", "add", "198.51.100.1/24", "dev", "u0");
+  run("ip", "-n", netns, "address", "add", "fd77::1/64", "dev", "u0", "nodad");
+  for (const dev of ["lo", "u0", "u1"]) run("ip", "-n", netns, "link", "set", dev, "up");
+  return netns;
+}
+
+const underlay: Underlay = {
+  name: "u0",
+  index: 2,
+  mtu: 1500,
+  addr: { 4: addr("198.51.100.1"), 6: addr("fd77::1") },
+  publicIp: { 4: addr("198.51.100.1"), 6: addr("fd77::1") },
+};
+const vtepMac = { 4: mac("0a:00:00:00:04:01"), 6: mac("0a:00:00:00:06:01") };
+const backend = { vni: 1, port: 8472, mtu: undefined, gbp: false, learning: false, directRouting: false };
+
+function makePlane(netns: string, options: Partial<KernelOptions> = {}): KernelDataplane {
+  return new KernelDataplane({
+    backend,
+    network: { 4: prefix("10.0.0.0/8"), 6: prefix("fd05::/48") },
+    vtepMac,
+    verifySender: "default",
+    host: new LinuxHost({ netns }),
+    log: new MemoryLogger(),
+    ...options,
+  });
+}
+
+function lease(n: number): Lease {
+  const [high, low] = [n >> 8, n & 255];
+  const hex = (value: number): string => value.toString(16).padStart(2, "0");
+  const vtep = (family: number) => ({ vni: 1, mac: mac(`0a:00:00:0${family}:${hex(high)}:${hex(low)}`) });
+  return {
+    key: `subnets/10.${5 + high}.${low}.0-24&fd05:0:0:${n.toString(16)}::-64`,
+    subnet: { 4: prefix(`10.${5 + high}.${low}.0/24`), 6: prefix(`fd05:0:0:${n.toString(16)}::/64`) },
+    attrs: {
+      publicIp: { 4: addr(`198.51.${100 + high}.${low}`), 6: addr(`fd77::${n.toString(16)}`) },
+      backendType: "vxlan",
+      vtep: { 4: vtep(4), 6: vtep(6) },
+    },
+    leaseId: "1",
+    modRevision: "1",
+  };
+}
+
+describe.skipIf(notRoot)(rootTitle("the kernel plane"), () => {
+  dataplaneContract("KernelDataplane", async () => {
+    const netns = makeNamespace();
+    const plane = makePlane(netns, { network: { 4: prefix("10.5.0.0/16") }, vtepMac: { 4: vtepMac[4] } });
+    return { plane, underlay, cleanUp: async () => void run("ip", "netns", "delete", netns) };
+  });
+
+  let netns = "";
+  beforeEach(() => void (netns = makeNamespace()));
+  afterEach(() => void run("ip", "netns", "delete", netns));
+  const ip = (...args: string[]): string => run("ip", "-n", netns, ...args);
+  const inside = (...args: string[]): string => run("ip", "netns", "exec", netns, ...args);
+
+  /** Everything of ours in the kernel, as text. */
+  function state(): Record<string, string[]> {
+    const lines = (text: string): string[] =>
+      text
+        .split("\n")
+        // What changes by itself: indexes, duplicate address detection, counters.
+        .map((line) =>
+          line
+            .replace(/^\d+: /, "")
+            .replace(" tentative", "")
+            .replace(/packets \d+ bytes \d+/, "")
+            .trim(),
+        )
+        .filter((line) => line !== "")
+        .sort();
+    const devices = ["flannel.1", "flannel-v6.1"];
+    return {
+      links: devices.map((dev) =>
+        ip("-d", "link", "show", "dev", dev)
+          .replace(/^\d+: /, "")
+          .replaceAll(/\s+/g, " "),
+      ),
+      addresses: lines(ip("-o", "address", "show", "scope", "global")).filter((line) => line.includes("flannel")),
+      routes: lines(ip("route") + ip("-6", "route")).filter(
+        (line) => line.includes("flannel") && !line.includes("proto kernel"),
+      ),
+      neighbours: lines(devices.map((dev) => ip("neigh", "show", "dev", dev, "nud", "permanent")).join("")),
+      fdb: lines(devices.map((dev) => inside("bridge", "fdb", "show", "dev", dev)).join("")),
+      nft: lines(inside("nft", "list", "ruleset")),
+      sysctls: lines(
+        inside(
+          "cat",
+          "/proc/sys/net/ipv4/ip_forward",
+          "/proc/sys/net/ipv6/conf/all/forwarding",
+          "/proc/sys/net/ipv4/conf/flannel.1/rp_filter",
+          ...devices.map((dev) => `/proc/sys/net/ipv6/conf/${dev}/accept_ra`),
+        ),
+      ),
+    };
+  }
+
+  const spoils: Record<string, () => void> = {
+    "device deleted": () => ip("link", "delete", "flannel.1"),
+    "IPv6 device deleted": () => ip("link", "delete", "flannel-v6.1"),
+    "device down": () => ip("link", "set", "flannel.1", "down"),
+    "IPv6 device down": () => ip("link", "set", "flannel-v6.1", "down"),
+    MTU: () => ip("link", "set", "flannel.1", "mtu", "1300"),
+    MAC: () => ip("link", "set", "flannel.1", "address", "0a:00:00:00:00:99"),
+    learning: () => ip("link", "set", "flannel.1", "type", "vxlan", "id", "1", "learning"),
+    "local address": () => ip("link", "set", "flannel.1", "type", "vxlan", "id", "1", "local", "198.51.100.77"),
+    TTL: () => ip("link", "set", "flannel.1", "type", "vxlan", "id", "1", "ttl", "3"),
+    "address deleted": () => ip("address", "delete", "10.5.1.0/32", "dev", "flannel.1"),
+    "address added": () => ip("address", "add", "10.99.0.1/24", "dev", "flannel.1"),
+    "IPv6 address deleted": () => ip("address", "delete", "fd05:0:0:1::/128", "dev", "flannel-v6.1"),
+    "route deleted": () => ip("route", "delete", "10.5.2.0/24"),
+    "route changed": () => ip("route", "replace", "10.5.2.0/24", "dev", "u0"),
+    "route added": () => ip("route", "add", "10.5.77.0/24", "dev", "flannel.1"),
+    "IPv6 route deleted": () => ip("route", "delete", "fd05:0:0:2::/64"),
+    "all routes flushed": () => ip("route", "flush", "dev", "flannel.1"),
+    "neighbour deleted": () => ip("neigh", "delete", "10.5.2.0", "dev", "flannel.1"),
+    "neighbour changed": () =>
+      ip("neigh", "replace", "10.5.2.0", "lladdr", "0a:00:00:00:00:99", "dev", "flannel.1", "nud", "permanent"),
+    "neighbour made mortal": () => ip("neigh", "change", "10.5.2.0", "dev", "flannel.1", "nud", "reachable"),
+    "neighbour added": () =>
+      ip("neigh", "add", "10.5.77.0", "lladdr", "0a:00:00:00:00:99", "dev", "flannel.1", "nud", "permanent"),
+    "IPv6 neighbour deleted": () => ip("neigh", "delete", "fd05:0:0:2::", "dev", "flannel-v6.1"),
+    "FDB entry deleted": () => inside("bridge", "fdb", "delete", "0a:00:00:04:00:02", "dev", "flannel.1"),
+    "FDB entry changed": () =>
+      inside("bridge", "fdb", "replace", "0a:00:00:04:00:02", "dst", "198.51.100.9", "dev", "flannel.1"),
+    "FDB entry added": () =>
+      inside("bridge", "fdb", "add", "0a:00:00:04:00:77", "dst", "198.51.100.9", "dev", "flannel.1"),
+    "IPv6 FDB entry deleted": () => inside("bridge", "fdb", "delete", "0a:00:00:06:00:02", "dev", "flannel-v6.1"),
+    "nft rules flushed": () => inside("nft", "flush", "ruleset"),
+    "nft rule deleted": () => inside("nft", "flush", "chain", "ip", "twill-sender", "input"),
+    "IPv6 nft table deleted": () => inside("nft", "delete", "table", "ip6", "twill-sender"),
+    "forwarding off": () => inside("sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward"),
+    "IPv6 forwarding off": () => inside("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/all/forwarding"),
+    "rp_filter strict": () => inside("sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/flannel.1/rp_filter"),
+    "router advertisements accepted": () =>
+      inside("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/flannel-v6.1/accept_ra"),
+  };
+
+  describe("puts back", () => {
+    let plane: KernelDataplane;
+    const want = { own: lease(1), peers: [lease(2), lease(3)], underlay };
+    let right: ReturnType<typeof state>;
+    beforeEach(async () => {
+      plane = makePlane(netns);
+      await plane.open(underlay);
+      await plane.reconcile(want);
+      right = state();
+    });
+
+    test.each(Object.entries(spoils))("%s", async (_, spoil) => {
+      spoil();
+      expect(state2(), "nothing was spoiled").not.toEqual(right);
+      const outcome = await plane.reconcile(want);
+      expect([...outcome.peers.values()]).toEqual(["in-sync", "in-sync"]);
+      expect(state()).toEqual(right);
+    });
+
+    // A device that is gone cannot be shown.
+    function state2(): unknown {
+      try {
+        return state();
+      } catch {
+        return "gone";
+      }
+    }
+
+    test("all of it at once", async () => {
+      for (const [name, spoil] of Object.entries(spoils)) {
+        if (name.includes("device")) continue;
+        try {
+          spoil();
+        } catch {
+          // Another has taken it away.
+        }
+      }
+      ip("link", "delete", "flannel-v6.1");
+      await plane.reconcile(want);
+      expect(state()).toEqual(right);
+    });
+
+    test("nothing where nothing has changed: no write, and the device is the same", async () => {
+      const tools: string[] = [];
+      const again = makePlane(netns, { host: new LinuxHost({ netns, onRun: (tool) => tools.push(tool) }) });
+      const index = ip("-o", "link", "show", "dev", "flannel.1").split(":")[0];
+      await again.open(underlay);
+      await again.reconcile(want);
+      tools.length = 0;
+      await again.reconcile(want);
+      // Links, then neighbours and routes by family; forwarding entries; sender rules; sysctls.
+      expect(tools.filter((tool) => tool === "ip")).toHaveLength(5);
+      expect(tools.filter((tool) => tool === "bridge")).toHaveLength(2);
+      expect(tools.filter((tool) => tool === "nft")).toHaveLength(2);
+      expect(tools).not.toContain("tee");
+      expect(state()).toEqual(right);
+      expect(ip("-o", "link", "show", "dev", "flannel.1").split(":")[0]).toBe(index);
+    });
+  });
+
+  test("1,000 peers go in by a handful of processes, and one bad one does not hold up the others", async () => {
+    const tools: string[] = [];
+    const host = new LinuxHost({ netns, onRun: (tool) => tools.push(tool) });
+    const plane = makePlane(netns, { network: { 4: prefix("10.0.0.0/8") }, vtepMac: { 4: vtepMac[4] }, host });
+    await plane.open(underlay);
+    const peers = Array.from({ length: 1000 }, (_, i) => lease(i + 2));
+    const bad = { ...lease(1002), attrs: { ...lease(1002).attrs, publicIp: {} } };
+    tools.length = 0;
+    const before = usage();
+    const outcome = await plane.reconcile({ own: lease(1), peers: [...peers, bad], underlay });
+    const after = usage();
+    const cpu = after.self - before.self + after.children - before.children;
+    console.log(
+      `1,000 peers: ${Math.round(after.wall - before.wall)} ms wall, ${cpu} ms CPU, ${tools.length} processes`,
+    );
+    expect([...outcome.peers.values()].filter((each) => each === "in-sync")).toHaveLength(1000);
+    expect(tools.filter((tool) => tool !== "cat" && tool !== "tee").length).toBeLessThan(20);
+    expect(
+      ip("route", "show", "dev", "flannel.1")
+        .split("\n")
+        .filter((line) => line.includes("onlink")),
+    ).toHaveLength(1000);
+    expect(ip("neigh", "show", "dev", "flannel.1", "nud", "permanent").trim().split("\n")).toHaveLength(1000);
+    expect(inside("bridge", "fdb", "show", "dev", "flannel.1").trim().split("\n")).toHaveLength(1000);
+    // And again where they are right already; and one that leaves.
+    const [start] = [usage()];
+    await plane.reconcile({ own: lease(1), peers: peers.slice(1), underlay });
+    const end = usage();
+    console.log(
+      `one of them leaves: ${Math.round(end.wall - start.wall)} ms wall, ${end.self - start.self + end.children - start.children} ms CPU`,
+    );
+    expect(ip("route", "show", "10.5.2.0/24")).toBe("");
+  });
+});
+
+// Milliseconds: CPU of this process and of the children that it has waited for (proc(5), stat: ticks of 10 ms).
+function usage(): { wall: number; self: number; children: number } {
+  const fields = readFileSync("/proc/self/stat", "utf8").split(") ")[1]?.split(" ") ?? [];
+  const ticks = (i: number): number => Number(fields[i]) * 10;
+  return { wall: performance.now(), self: ticks(11) + ticks(12), children: ticks(13) + ticks(14) };
+}
