@@ -4,6 +4,8 @@ import type { Prefix } from "../../addr/prefix.ts";
 
 const WORDS = { 4: 1, 6: 4 } as const;
 const NONE = -1;
+const UNKNOWN = -2;
+const RECENT = 16; // a power of two
 
 /**
  * Longest-prefix match for one family: one hash probe for each prefix length that is present. All subnets of a network
@@ -20,6 +22,9 @@ export class PrefixTable {
   readonly #rowLength: Int32Array;
   readonly #rowValue: Int32Array;
   readonly #probe = new Int32Array(4);
+  // The last answers, by a few bits of the address: packets come in trains.
+  readonly #recentKeys: Int32Array;
+  readonly #recentValues = new Int32Array(RECENT).fill(UNKNOWN);
 
   /** Values are whole numbers of at least 0. Of two entries for one prefix the first stands. */
   constructor(family: Family, entries: readonly { readonly prefix: Prefix; readonly value: number }[]) {
@@ -27,6 +32,7 @@ export class PrefixTable {
     let capacity = 8;
     while (capacity < entries.length * 2) capacity *= 2;
     this.#mask = capacity - 1;
+    this.#recentKeys = new Int32Array(RECENT * this.#words);
     this.#keys = new Int32Array(capacity * this.#words);
     this.#rowLength = new Int32Array(capacity).fill(NONE);
     this.#rowValue = new Int32Array(capacity);
@@ -54,6 +60,26 @@ export class PrefixTable {
 
   /** The value of the longest prefix that holds the address at `at` of `bytes`, or -1. HOT PATH. */
   lookup(bytes: Uint8Array, at: number): number {
+    const words = this.#words;
+    const last = load32(bytes, at + (words - 1) * 4);
+    const recent = (last ^ (last >>> 8)) & (RECENT - 1);
+    const value = this.#recentValues[recent] as number;
+    if (value !== UNKNOWN && this.#isRecent(bytes, at, recent)) return value;
+    const found = this.#search(bytes, at);
+    for (let w = 0; w < words; w++) this.#recentKeys[recent * words + w] = load32(bytes, at + w * 4);
+    this.#recentValues[recent] = found;
+    return found;
+  }
+
+  #isRecent(bytes: Uint8Array, at: number, recent: number): boolean {
+    const words = this.#words;
+    for (let w = words - 1; w >= 0; w--) {
+      if (this.#recentKeys[recent * words + w] !== load32(bytes, at + w * 4)) return false;
+    }
+    return true;
+  }
+
+  #search(bytes: Uint8Array, at: number): number {
     const words = this.#words;
     const probe = this.#probe;
     for (let i = 0; i < this.#lengths.length; i++) {

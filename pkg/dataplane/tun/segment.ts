@@ -8,7 +8,7 @@
 // All sums are of little-endian words (packet/checksum.ts). What is the same in every segment is summed once.
 
 import type { Family } from "../../addr/family.ts";
-import { copyBytes, get16le, put16le } from "../../packet/bytes.ts";
+import { get16le, put16le } from "../../packet/bytes.ts";
 import { finish, finishUdp, fold, pseudoSum, swap16 } from "../../packet/checksum.ts";
 import type { Sum } from "../../packet/checksum-wasm.ts";
 import { IPPROTO_TCP, IPPROTO_UDP, ipv4Id, ipVersion, putIpLength, putIpv4Id } from "../../packet/ip.ts";
@@ -48,6 +48,7 @@ export class Segmenter {
   headers = 0;
 
   readonly #bytes: Uint8Array;
+  readonly #u32: Uint32Array;
   readonly #sum: Sum;
   #family: Family = 4;
   #ip = 0;
@@ -65,11 +66,12 @@ export class Segmenter {
 
   constructor(arena: Arena, sum: Sum) {
     this.#bytes = arena.bytes;
+    this.#u32 = arena.u32;
     this.#sum = sum;
   }
 
   /**
-   * Takes the super-packet at `ip` to `end`, with its virtio-net header at `vnet`. Returns whether it can be cut: false
+   * Takes the super-packet at `ip`, a multiple of 4, to `end`, with its virtio-net header at `vnet`. Returns whether it can be cut: false
    * for a type that was not asked for and for headers that make no sense. HOT PATH.
    */
   begin(vnet: number, ip: number, end: number): boolean {
@@ -87,7 +89,8 @@ export class Segmenter {
         ? UDP_HEADER_LEN
         : 0;
     const headers = ihl + header;
-    if (ihl < 20 || header === 0 || size === 0 || headers > SEGMENT_HEADERS || ip + headers >= end) return false;
+    if (ihl < 20 || (ihl & 3) !== 0 || header === 0 || size === 0 || headers > SEGMENT_HEADERS || ip + headers >= end)
+      return false;
 
     this.#family = family;
     this.#ip = ip;
@@ -117,7 +120,7 @@ export class Segmenter {
     return true;
   }
 
-  /** Writes the next segment's headers to `to`, an even place. Returns the segment's length, 0 when there is none. HOT PATH. */
+  /** Writes the next segment's headers to `to`, a multiple of 4. Returns the segment's length, 0 when there is none. HOT PATH. */
   next(to: number): number {
     const left = this.#end - this.#at;
     if (left <= 0) return 0;
@@ -125,7 +128,7 @@ export class Segmenter {
     const payload = left < this.#size ? left : this.#size;
     const last = payload === left;
     const length = this.headers + payload;
-    copyBytes(bytes, to, bytes, this.#ip, this.headers);
+    this.#copyHeaders(to);
     putIpLength(bytes, to, length);
     if (this.#family === 4) {
       const id = (this.#id + this.#index) & 0xffff;
@@ -142,6 +145,15 @@ export class Segmenter {
     this.#at += payload;
     this.#index++;
     return length;
+  }
+
+  // Both places and the length are multiples of 4, as the headers of IP and TCP are; UDP's too.
+  #copyHeaders(to: number): void {
+    const u32 = this.#u32;
+    const from = this.#ip >>> 2;
+    const words = this.headers >>> 2;
+    to >>>= 2;
+    for (let i = 0; i < words; i++) u32[to + i] = u32[from + i] as number;
   }
 
   #putTcp(transport: number, sum: number, last: boolean): void {
