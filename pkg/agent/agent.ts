@@ -34,7 +34,7 @@ export interface AgentParts {
   /** For the same node as `state`. */
   readonly subnets: SubnetManager;
   readonly readConfig: MembershipParts["readConfig"];
-  readonly overlay: Omit<OverlayParts, "vtepMac" | "changed" | "clock" | "random" | "log">;
+  readonly overlay: Omit<OverlayParts, "vtepMac" | "isFirstRun" | "changed" | "clock" | "random" | "log">;
   /** Tells of what changes on the host until the signal aborts: Host.watch. */
   readonly watchHost: (signal: AbortSignal, onEvent: (event: HostEvent) => void) => Promise<void>;
   readonly services: readonly Service[];
@@ -84,6 +84,7 @@ export class Agent implements Control, HealthSource {
     this.#overlay = new Overlay({
       ...parts.overlay,
       vtepMac: state.vtepMac,
+      isFirstRun: state.cluster === undefined,
       changed: this.#announce,
       clock,
       random,
@@ -303,7 +304,7 @@ export class Agent implements Control, HealthSource {
 
   #save(): void {
     const cluster = this.#membership.remember();
-    if (cluster) this.#state = { ...this.#state, cluster };
+    if (cluster) this.#state = { ...this.#state, vtepMac: this.#overlay.vtepMac, cluster };
     this.#parts.stateFile.save(this.#state);
   }
 }

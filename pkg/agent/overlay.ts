@@ -32,6 +32,10 @@ export interface OverlayParts {
   /** Takes away what data planes and traffic rules have made. Resolves to what could not be removed, a sentence each. */
   readonly removeTraces: (network: NetworkConfig) => Promise<readonly string[]>;
   readonly vtepMac: Required<PerFamily<Mac>>;
+  /** Whether the node has never held a lease: then it goes on with the VTEPs that it finds. */
+  readonly isFirstRun: boolean;
+  /** The MACs of the VTEPs that stand on this host, as flannel leaves them. */
+  readonly findVtepMacs: (network: NetworkConfig) => Promise<PerFamily<Mac>>;
   /** Called when `problems` has changed outside of a reconcile. */
   readonly changed: () => void;
   readonly clock: Clock;
@@ -54,6 +58,9 @@ export class Overlay {
   /** What the last reconcile made of each peer. */
   peers: ReadonlyMap<LeaseKey, PeerState> = new Map();
 
+  /** What peers know us by. */
+  vtepMac: Required<PerFamily<Mac>>;
+
   readonly #parts: OverlayParts;
   readonly #peerLog: PeerLog;
   readonly #died: Promise<never>;
@@ -70,6 +77,7 @@ export class Overlay {
 
   constructor(parts: OverlayParts) {
     this.#parts = parts;
+    this.vtepMac = parts.vtepMac;
     this.#peerLog = new PeerLog(parts.log);
     this.#died = new Promise((_, reject) => (this.#fail = reject));
     this.#died.catch(() => undefined);
@@ -163,7 +171,8 @@ export class Overlay {
   }
 
   async #open(network: NetworkConfig, underlay: Underlay): Promise<Dataplane> {
-    const vtepMac = mapFamilies(network.network, (_, family) => this.#parts.vtepMac[family]);
+    await this.#adoptVteps(network);
+    const vtepMac = mapFamilies(network.network, (_, family) => this.vtepMac[family]);
     const plane = this.#parts.openDataplane(network, vtepMac);
     const attrs = await plane.open(underlay);
     if (this.#closed) {
@@ -180,6 +189,15 @@ export class Overlay {
       (error: unknown) => this.plane === plane && this.#fail(error),
     );
     return plane;
+  }
+
+  // A node that flannel has run keeps the MACs that its peers know, so that they need not learn new ones.
+  async #adoptVteps(network: NetworkConfig): Promise<void> {
+    if (!this.#parts.isFirstRun || this.#everSynced) return;
+    const found = await this.#parts.findVtepMacs(network);
+    if (Object.keys(found).length === 0) return;
+    this.vtepMac = { ...this.vtepMac, ...found };
+    this.#parts.log.info("going on with the VTEP that this host has", { macs: Object.values(found) });
   }
 
   async #shut(): Promise<void> {

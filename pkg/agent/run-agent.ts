@@ -2,6 +2,7 @@ import type { Random } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { removeDataplanes } from "../dataplane/remove.ts";
+import { findVtepMacs } from "../dataplane/take-over.ts";
 import type { Host } from "../host/host.ts";
 import type { Registry } from "../subnet/registry.ts";
 import { SubnetManager } from "../subnet/subnet-manager.ts";
@@ -61,6 +62,7 @@ export async function runAgent(world: World, signal: AbortSignal): Promise<Endin
       readConfig: async () => (await registry.get("config"))?.value,
       overlay: {
         openDataplane: world.openDataplane,
+        findVtepMacs: async ({ backend }) => (backend.type === "vxlan" ? findVtepMacs(host, backend) : {}),
         chooseUnderlay: (families) => readUnderlay(host, config.underlay, families),
         setTraffic: (network, own, devices) =>
           traffic.reconcile({ network, own, ipMasq, randomFully, forwardRules, devices }),

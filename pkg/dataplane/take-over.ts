@@ -2,6 +2,7 @@
 // with the routes and the UDP port that hang on them, and rules that check senders.
 
 import { FAMILIES, type Family, type PerFamily } from "../addr/family.ts";
+import type { Mac } from "../addr/mac.ts";
 import type { Prefix } from "../addr/prefix.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Host, HostChange, Link } from "../host/host.ts";
@@ -19,6 +20,24 @@ export interface TakeOverOptions {
   readonly senders?: readonly Family[];
   /** Whose VXLAN devices are in the way of it, whether or not they have an address of the network. */
   readonly backend?: { readonly vni: number; readonly port: number };
+}
+
+/** The MACs of the VXLAN devices that a network's nodes have, by family, where they stand on this host. */
+export async function findVtepMacs(
+  host: Host,
+  backend: { readonly vni: number; readonly port: number },
+): Promise<PerFamily<Mac>> {
+  const links = await host.links();
+  const macs: { [F in Family]?: Mac } = {};
+  for (const family of FAMILIES) {
+    const link = links.find(({ name }) => name === vxlanDevice(backend.vni, family));
+    if (link?.mac !== undefined && isOf(link, backend)) macs[family] = link.mac;
+  }
+  return macs;
+}
+
+function isOf({ vxlan }: Link, { vni, port }: { readonly vni: number; readonly port: number }): boolean {
+  return vxlan?.vni === vni && vxlan.port === port;
 }
 
 export class TakeOver {
@@ -73,9 +92,9 @@ export class TakeOver {
   #found(links: readonly Link[]): readonly string[] {
     const { network, devices, backend } = this.#options;
     const found = new Set(overlayDevices(links, network));
-    for (const { name, vxlan } of links) {
-      if (!backend || vxlan?.vni !== backend.vni || vxlan.port !== backend.port) continue;
-      if (FAMILIES.some((family) => name === vxlanDevice(backend.vni, family))) found.add(name);
+    for (const link of links) {
+      if (!backend || !isOf(link, backend)) continue;
+      if (FAMILIES.some((family) => link.name === vxlanDevice(backend.vni, family))) found.add(link.name);
     }
     return [...found].filter((name) => !devices.includes(name));
   }

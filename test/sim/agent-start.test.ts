@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { formatInterfaceAddr, formatPrefix } from "../../pkg/addr/prefix.ts";
 import { DataplaneError } from "../../pkg/dataplane/dataplane.ts";
+import { mac } from "../literals.ts";
 import { PREFIX, SimCluster } from "./sim-cluster.ts";
 
 // How an agent comes up, and what it waits for.
@@ -136,6 +137,37 @@ for (const { name, config, mtu } of families) {
     expect(b.programmed?.peers).toEqual([a.key]);
   });
 }
+
+test("a node that flannel has run goes on with its VTEP's MAC, for good", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  const vxlan = { vni: 1, local: undefined, underlay: "eth0", port: 8472, learning: false, gbp: false, others: [] };
+  const vtep = mac("6e:00:00:00:00:07");
+  await node.host.apply([{ kind: "vxlan", dev: "flannel.1", mac: vtep, mtu: 1450, vxlan }]);
+  const published = (): unknown => Object.values(cluster.leases()).map((value) => value["BackendData"]);
+  await node.start();
+  expect(published()).toEqual([{ VNI: 1, VtepMAC: vtep }]);
+  expect(node.log.sentences("info")).toContain("going on with the VTEP that this host has");
+  await cluster.clock.advance(2_000);
+  await node.stop();
+  await node.host.apply([{ kind: "delete-link", dev: "flannel.1" }]);
+  await node.start();
+  expect(published()).toEqual([{ VNI: 1, VtepMAC: vtep }]);
+});
+
+test("a node that has had a lease does not take the MAC of a device that somebody has made", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  const before = cluster.leases();
+  await cluster.clock.advance(2_000);
+  await node.stop();
+  const vxlan = { vni: 1, local: undefined, underlay: "eth0", port: 8472, learning: false, gbp: false, others: [] };
+  const vtep = mac("6e:00:00:00:00:07");
+  await node.host.apply([{ kind: "vxlan", dev: "flannel.1", mac: vtep, mtu: 1450, vxlan }]);
+  await node.start();
+  expect(cluster.leases()).toEqual(before);
+});
 
 test("a second agent on the same state directory is refused by name", async () => {
   cluster.config();
