@@ -70,6 +70,8 @@ export async function removeChain(
 ): Promise<boolean> {
   const { table, hook, chain } = where;
   if (!(await hasTable(commands, family, variant, table))) return false;
+  // By nft where that can tell, since iptables-nft cannot read a table that somebody else has written.
+  if (variant === "nft" && !(await hasNftChain(commands, family, table, chain))) return false;
   const lines = await listRules(commands, family, variant, table);
   const jumps = lines.filter((line) => line.startsWith(`-A ${hook} `) && jumpsTo(line, chain));
   const present = lines.includes(`-N ${chain}`);
@@ -119,6 +121,11 @@ async function hasTable(commands: Commands, family: Family, variant: IptablesVar
   if (variant === "nft") return (await listNftTable(commands, nftFamily(family), table)) !== undefined;
   const names = await commands.read(family === 4 ? "/proc/net/ip_tables_names" : "/proc/net/ip6_tables_names");
   return names?.split("\n").includes(table) ?? false;
+}
+
+async function hasNftChain(commands: Commands, family: Family, table: Table, name: string): Promise<boolean> {
+  const listed = await listNftTable(commands, nftFamily(family), table);
+  return listed?.nftables.some(({ chain }) => chain?.name === name) ?? false;
 }
 
 function toolName(family: Family, variant: IptablesVariant): string {

@@ -196,6 +196,36 @@ test("removeTraffic tells what it could not remove, and removes the rest", async
   expect(await host.nftTable("ip6", "twill")).toBeUndefined();
 });
 
+test("takes flannel's rules over once, after its own are in place", async () => {
+  const { host, log, traffic } = make();
+  const table = host.iptables(4, "legacy");
+  const leave = (): void => {
+    table.forward.push("-m comment --comment flanneld forward -j FLANNEL-FWD");
+    table.postrouting.push("-m comment --comment flanneld masq -j FLANNEL-POSTRTG");
+    table.chains.set("FLANNEL-FWD", []).set("FLANNEL-POSTRTG", []);
+  };
+  leave();
+  await host.setNftTable("ip6", "flannel-ipv6", []);
+  host.failNext("setNftTable", "Operation not permitted", 3);
+  expect(await traffic.reconcile(dual)).toHaveLength(3);
+  expect(await traffic.reconcile(dual)).toEqual([]);
+  expect(table.forward).toEqual(["-j TWILL-FWD"]);
+  expect(table.postrouting).toEqual([]);
+  expect([...table.chains.keys()]).toEqual(["TWILL-FWD"]);
+  expect(await host.nftTable("ip6", "flannel-ipv6")).toBeUndefined();
+  const said = log.lines.filter((line) => line.sentence === "removed what flannel has left");
+  expect(said.map(({ fields }) => fields["rules"])).toEqual([
+    "FLANNEL-FWD of iptables-legacy",
+    "FLANNEL-POSTRTG of iptables-legacy",
+    "table ip6 flannel-ipv6",
+  ]);
+  leave();
+  await traffic.reconcile(dual);
+  expect(table.chains.has("FLANNEL-FWD")).toBe(true);
+  expect(await removeTraffic(host)).toEqual([]);
+  expect([...table.chains.keys()]).toEqual([]);
+});
+
 function make(): { readonly host: MemoryHost; readonly log: MemoryLogger; readonly traffic: Traffic } {
   const host = new MemoryHost();
   const log = new MemoryLogger();

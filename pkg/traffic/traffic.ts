@@ -4,6 +4,7 @@ import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Host, NftChain } from "../host/host.ts";
 
+import { removeFlannelRules } from "./flannel-rules.ts";
 import { masqueradeChain } from "./masquerade.ts";
 
 // Pods' traffic through this node's packet filter, in two parts.
@@ -39,6 +40,7 @@ export class Traffic {
   readonly #masquerade: { [F in Family]?: { readonly wrote: string; readonly shown: string } } = {};
   /** The forward accepts that were in place after the last pass, by variant and family. */
   readonly #forward = new Map<string, string>();
+  readonly #takenOver = new Set<Family>();
   readonly #drops = new Set<string>();
 
   constructor(options: { readonly host: Host; readonly log: Logger }) {
@@ -60,8 +62,18 @@ export class Traffic {
       const accepts = want.forwardRules && network ? forwardRules(network, want.devices) : undefined;
       await attempt(problems, `accept pods' IPv${family} traffic in FORWARD`, () => this.#setForward(family, accepts));
       if (accepts) await attempt(problems, `see who drops IPv${family} traffic`, () => this.#tellDrops(family));
+      await attempt(problems, `remove flannel's IPv${family} rules`, () => this.#takeOver(family));
     }
     return problems;
+  }
+
+  // Once a run, and after our rules are in place: a flanneld that still runs would put its own back for ever.
+  async #takeOver(family: Family): Promise<void> {
+    if (this.#takenOver.has(family)) return;
+    for (const rules of await removeFlannelRules(this.#host, family)) {
+      this.#log.info("removed what flannel has left", { family, rules });
+    }
+    this.#takenOver.add(family);
   }
 
   async #setMasquerade(family: Family, chains: readonly NftChain[] | undefined): Promise<void> {
@@ -117,7 +129,7 @@ export class Traffic {
   }
 }
 
-/** Takes away everything that a Traffic makes, without one. Resolves to what could not be done, one sentence each. */
+/** Takes away everything that a Traffic makes, without one, and what flannel has left. Resolves to what could not be done, one sentence each. */
 export async function removeTraffic(host: Host): Promise<readonly string[]> {
   const problems: string[] = [];
   for (const family of FAMILIES) {
@@ -129,6 +141,9 @@ export async function removeTraffic(host: Host): Promise<readonly string[]> {
         await host.setForwardChain(family, variant, CHAIN, undefined);
       });
     }
+    await attempt(problems, `remove flannel's IPv${family} rules`, async () => {
+      await removeFlannelRules(host, family);
+    });
   }
   return problems;
 }
