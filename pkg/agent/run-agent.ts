@@ -3,7 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { removeDataplanes } from "../dataplane/remove.ts";
 import { findVtepMacs } from "../dataplane/take-over.ts";
-import type { Host } from "../host/host.ts";
+import type { Host, HostError } from "../host/host.ts";
 import type { Registry } from "../subnet/registry.ts";
 import { SubnetManager } from "../subnet/subnet-manager.ts";
 import { removeTraffic, Traffic } from "../traffic/traffic.ts";
@@ -58,7 +58,12 @@ export async function runAgent(world: World, signal: AbortSignal): Promise<Endin
       stateFile,
       state,
       subnets,
-      watchHost: (inner, onEvent) => host.watch({ signal: inner, onEvent, clock }),
+      watchHost: (inner, onEvent) => {
+        const onTrouble = (error: HostError): void => {
+          log.warn("cannot watch the host, looking from time to time", { reason: error.message });
+        };
+        return host.watch({ signal: inner, onEvent, onTrouble, clock });
+      },
       readConfig: async () => (await registry.get("config"))?.value,
       overlay: {
         openDataplane: world.openDataplane,

@@ -18,10 +18,14 @@ const TIMEOUT_MS = 15_000;
 // Listing a node with 10 000 routes or rules gives a few megabytes of JSON.
 const MOST_OUTPUT = 256 * 1024 * 1024;
 
+// PR_SET_PDEATHSIG, prctl(2), by util-linux: the kernel ends the tool with the thread that started it.
+const DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL", "--"] as const;
+
 // The Debian package of each tool, for the sentence that tells the operator what to install.
 const PACKAGES: Readonly<Record<string, string>> = {
   ip: "iproute2",
   bridge: "iproute2",
+  setpriv: "util-linux",
   nft: "nftables",
   "iptables-nft": "iptables",
   "iptables-nft-restore": "iptables",
@@ -69,19 +73,25 @@ export class Commands {
 
   /**
    * Runs a tool that tells what happens until it is stopped, and hands on each line. Resolves when the signal has stopped
-   * it; throws a HostError when it could not be started or has ended by itself.
+   * it; throws a HostError when it could not be started or has ended by itself. It does not outlive this process, however
+   * that ends.
    */
   follow(tool: string, args: readonly string[], onLine: (line: string) => void, signal: AbortSignal): Promise<void> {
     const [file, argv] = this.#command(tool, args);
     return new Promise((resolve, reject) => {
-      const child = spawn(file, argv, { stdio: ["ignore", "pipe", "ignore"], signal, killSignal: "SIGKILL" });
+      const wrapped = [...DIE_WITH_PARENT.slice(1), file, ...argv];
+      const child = spawn(DIE_WITH_PARENT[0], wrapped, {
+        stdio: ["ignore", "pipe", "ignore"],
+        signal,
+        killSignal: "SIGKILL",
+      });
       let rest = "";
       child.stdout.setEncoding("utf8").on("data", (text: string) => {
         const lines = (rest + text).split("\n");
         rest = lines.pop() ?? "";
         for (const line of lines) onLine(line);
       });
-      child.on("error", (error) => (signal.aborted ? undefined : reject(cannotRun(tool, error))));
+      child.on("error", (error) => (signal.aborted ? undefined : reject(cannotRun(DIE_WITH_PARENT[0], error))));
       child.on("close", (code) => {
         if (signal.aborted) resolve();
         else reject(new HostError(`${tool} ${args.join(" ")} ended with code ${code}`));

@@ -101,6 +101,8 @@ export interface Host {
 export interface WatchOptions {
   readonly signal: AbortSignal;
   readonly onEvent: (event: HostEvent) => void;
+  /** Told once why some kinds of events do not come, as long as they do not. */
+  readonly onTrouble: (error: HostError) => void;
   readonly clock: Clock;
 }
 

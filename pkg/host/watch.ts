@@ -1,6 +1,6 @@
 import { FAMILIES } from "../addr/family.ts";
 import { Backoff } from "../base/backoff.ts";
-import { type Clock, sleep } from "../base/clock.ts";
+import { sleep } from "../base/clock.ts";
 import { runAll } from "../base/run-all.ts";
 
 import type { Commands } from "./command.ts";
@@ -20,15 +20,13 @@ export async function watchHost(
   sysctls: Map<string, string | undefined>,
   options: WatchOptions,
 ): Promise<void> {
-  const { signal, onEvent, clock } = options;
+  const { signal, onEvent } = options;
+  const legacy = new Map<number, string>();
   await runAll(signal, [
-    (inner) => monitor(commands, "ip", IP_ARGS, ipEvent, { signal: inner, onEvent, clock }),
-    (inner) => monitor(commands, "nft", ["monitor"], nftEvent, { signal: inner, onEvent, clock }),
-    (inner) => poll(clock, inner, () => pollSysctls(commands, sysctls, onEvent)),
-    (inner) => {
-      const seen = new Map<number, string>();
-      return poll(clock, inner, () => pollLegacy(commands, seen, onEvent));
-    },
+    (inner) => monitor(commands, "ip", IP_ARGS, ipEvent, { ...options, signal: inner }),
+    (inner) => monitor(commands, "nft", ["monitor"], nftEvent, { ...options, signal: inner }),
+    (inner) => poll({ ...options, signal: inner }, () => pollSysctls(commands, sysctls, onEvent)),
+    (inner) => poll({ ...options, signal: inner }, () => pollLegacy(commands, legacy, onEvent)),
   ]);
 }
 
@@ -40,22 +38,25 @@ async function monitor(
   tool: string,
   args: readonly string[],
   parse: (line: string) => HostEvent | undefined,
-  { signal, onEvent, clock }: WatchOptions,
+  { signal, onEvent, onTrouble, clock }: WatchOptions,
 ): Promise<void> {
   // Nobody else waits for the same process, so there is no crowd to spread.
   const backoff = new Backoff({ ...RESTART_MS, random: () => 1 });
+  let told = false;
   while (!signal.aborted) {
     const onLine = (line: string): void => {
       const event = parse(line);
       if (!event) return;
       backoff.reset();
+      told = false;
       onEvent(event);
     };
     try {
       await commands.follow(tool, args, onLine, signal);
     } catch (error) {
-      // Whoever reads or writes with a tool that is missing says so; to watch is only a quicker way to notice.
       if (!(error instanceof HostError)) throw error;
+      if (!told) onTrouble(error);
+      told = true;
     }
     await sleep(clock, backoff.next(), signal);
     if (!signal.aborted) onEvent({ kind: "gap", of: "" });
@@ -84,13 +85,16 @@ export function nftEvent(line: string): HostEvent | undefined {
   return family === undefined ? undefined : { kind: "nft", of: `${family} ${table}` };
 }
 
-async function poll(clock: Clock, signal: AbortSignal, look: () => Promise<void>): Promise<void> {
+async function poll({ clock, signal, onTrouble }: WatchOptions, look: () => Promise<void>): Promise<void> {
+  let told = false;
   for (; !signal.aborted; await sleep(clock, POLL_MS, signal)) {
     try {
       await look();
+      told = false;
     } catch (error) {
-      // As for the monitors.
       if (!(error instanceof HostError)) throw error;
+      if (!told) onTrouble(error);
+      told = true;
     }
   }
 }

@@ -188,10 +188,12 @@ export function vxlanHostContract(name: string, make: () => Promise<HostUnderTes
 
     on("ends when it is told to", async (host) => {
       const stop = new AbortController();
-      const watching = host.watch({ signal: stop.signal, onEvent: () => undefined, clock: systemClock });
+      const nothing = (): void => undefined;
+      const options = { signal: stop.signal, onEvent: nothing, onTrouble: nothing, clock: systemClock };
+      const watching = host.watch(options);
       stop.abort();
       await watching;
-      await host.watch({ signal: stop.signal, onEvent: () => undefined, clock: systemClock });
+      await host.watch(options);
     });
   });
 }
@@ -204,7 +206,12 @@ export async function rings(
 ): Promise<boolean> {
   const stop = new AbortController();
   const seen: HostEvent[] = [];
-  const watching = host.watch({ signal: stop.signal, onEvent: (event) => seen.push(event), clock: systemClock });
+  const watching = host.watch({
+    signal: stop.signal,
+    onEvent: (event) => seen.push(event),
+    onTrouble: (error) => console.log(error.message),
+    clock: systemClock,
+  });
   const heard = (): boolean => seen.some(({ kind, of }) => kind === want.kind && of === want.of);
   // The first rounds may come before the watch listens.
   for (let round = 0; round < 100 && !heard(); round++) {
