@@ -13,14 +13,15 @@ import { transferTcp } from "./tcp.ts";
 const MB = 1_000_000;
 
 describe.skipIf(notRoot).each([
-  { backend: { Type: "vxlan" }, device: "twill.1" },
-  { backend: { Type: "vxlan", DirectRouting: true }, device: "twill.1" },
-  { backend: { Type: "host-gw" }, device: undefined },
-])(rootTitle("a node leaves: $backend"), ({ backend, device }) => {
+  { name: "tun", backend: { Type: "vxlan" }, args: [], device: "twill.1" },
+  { name: "kernel", backend: { Type: "vxlan" }, args: ["--dataplane=kernel"], device: "flannel.1" },
+  { name: "DirectRouting", backend: { Type: "vxlan", DirectRouting: true }, args: [], device: "twill.1" },
+  { name: "host-gw", backend: { Type: "host-gw" }, args: [], device: undefined },
+])(rootTitle("a node leaves: $name"), ({ backend, args, device }) => {
   let lab: Lab;
   beforeAll(async () => {
     await buildPrograms();
-    lab = await Lab.create({ nodes: 2, pods: 1, config: { Network: "10.244.0.0/16", Backend: backend } });
+    lab = await Lab.create({ nodes: 2, pods: 1, config: { Network: "10.244.0.0/16", Backend: backend }, args });
   });
   afterAll(() => lab?.close());
 
