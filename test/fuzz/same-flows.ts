@@ -7,18 +7,19 @@ import { naiveSum } from "../naive-sum.ts";
 import { finished, pseudo, referenceCut } from "./reference-cut.ts";
 import { fuzzTable } from "./table.ts";
 
-const { mtu: MTU } = fuzzTable(false);
+// The pods' interfaces have the smaller family's, and TCP that is longer is cut to what every link carries.
+const POD_MTU = Math.min(...Object.values(fuzzTable(false).mtu));
+const CUT = 1280;
 
-/** What one packet becomes that is written alone: a kernel peer's super-packet is cut at the MTU of fuzzTable. */
+/** What one packet becomes that is written alone: a kernel peer's super-packet is cut. */
 export function asWritten(packet: Uint8Array): Uint8Array[] {
   const family = (packet[0] ?? 0) >> 4;
-  const mtu = MTU[family === 4 ? 4 : 6] ?? 0;
   const upper = upperLayer(packet);
-  if (upper?.protocol !== 6 || packet.length <= mtu) return [packet];
+  if (upper?.protocol !== 6 || packet.length <= POD_MTU) return [packet];
   const field = (packet[upper.start + 16] ?? 0) + (packet[upper.start + 17] ?? 0) * 256;
   if (field !== pseudo(packet, family, 6, upper.start)) return [packet]; // the kernel will say that it is too big
   const headers = upper.start + Math.floor((packet[upper.start + 12] ?? 0) / 16) * 4;
-  const size = mtu - headers;
+  const size = CUT - headers;
   const type = family === 4 ? 1 : 4;
   const frame = [1, type, headers, 0, size & 255, size >> 8, upper.start, 0, 16, 0];
   return referenceCut(new Uint8Array(Buffer.concat([Uint8Array.from(frame), packet])));

@@ -106,7 +106,7 @@ export class Coalesce {
     const key = flowKey(bytes, transport);
     const row = this.#find(key, family, protocol, ip);
     const header = this.#mergeHeader(protocol, transport, end);
-    if (header === 0 || cut > 0 || length > (this.#table.family[family]?.mtu ?? MAX_LENGTH)) {
+    if (header === 0 || cut > 0 || this.#isTooLong(family, protocol, ip, transport, length)) {
       if (row >= 0) this.#flushRow(row);
       return this.#delivery.single(sender, foreign, family, ip, length, cut);
     }
@@ -130,6 +130,15 @@ export class Coalesce {
     const { bytes } = this.#arena;
     if (protocol === IPPROTO_TCP) return this.#mergeTcp ? tcpMergeHeader(bytes, transport, end) : 0;
     return this.#mergeUdp ? udpMergeHeader(bytes, transport, end) : 0;
+  }
+
+  // Longer than any packet on the way to a pod: one that Delivery says is to be cut, or that the kernel will refuse.
+  #isTooLong(family: Family, protocol: number, ip: number, transport: number, length: number): boolean {
+    const { podMtu } = this.#table;
+    if (length <= podMtu) return false;
+    if (length > (this.#table.family[family]?.mtu ?? MAX_LENGTH)) return true;
+    const pseudo = pseudoSum(this.#arena.bytes, ip, family, protocol, ip + length - transport);
+    return get16le(this.#arena.bytes, transport + checksumAt(protocol)) === pseudo;
   }
 
   #find(key: number, family: Family, protocol: number, ip: number): number {

@@ -30,6 +30,11 @@ import type { Device } from "../../tun/device.ts";
 import { COUNTER, type Counters } from "./counters.ts";
 import type { ForwardingTable } from "./forwarding-table.ts";
 
+// Where TCP super-packets are cut whose segments' length is lost: every link carries as much (RFC 8200 section 5). Cut
+// larger than the pods' links, they would all be sent back as too big, and the sender, whose segments were smaller all the
+// time, would never find out.
+const TCP_CUT = 1280;
+
 export class Delivery {
   /** Errno of a device that is gone for good, else 0. */
   fault = 0;
@@ -79,12 +84,11 @@ export class Delivery {
 
   // The kernel's vxlan device on a veth or on this host hands over packets that no wire would carry: checksums that hold
   // only the pseudo-header's sum, and TCP and UDP super-packets. This is said to the TUN device, which finishes them. TCP
-  // may be cut anywhere and is cut at the MTU. A sum that is right as it stands equals the pseudo-header's by chance once
+  // may be cut anywhere. A sum that is right as it stands equals the pseudo-header's by chance once
   // in 65,536 times; the kernel then computes the same sum again. Returns false for a UDP super-packet of which it is not
   // known where to cut it.
   #putVnet(header: number, family: Family, ip: number, length: number, cut: number): boolean {
     const { bytes } = this.#arena;
-    const mtu = this.#table.family[family]?.mtu ?? 0xffff;
     const transport = family === 4 ? ip + ipHeaderLength(bytes, ip) : ipv6UpperLayer(bytes, ip, ip + length);
     const protocol = family === 4 ? ipProtocol(bytes, ip) : ipv6UpperProtocol(bytes, ip, ip + length);
     const ihl = transport - ip;
@@ -92,8 +96,9 @@ export class Delivery {
     const tcp = protocol === IPPROTO_TCP ? tcpHeaderLength(bytes, transport, ip + length) : 0;
     if (tcp > 0 && !isFragment(bytes, ip)) {
       if (get16le(bytes, transport + TCP_CHECKSUM_AT) === pseudoSum(bytes, ip, family, protocol, room)) {
-        const size = mtu - ihl - tcp;
-        const large = length > mtu && size > 0;
+        const { podMtu } = this.#table;
+        const size = Math.min(TCP_CUT, podMtu) - ihl - tcp;
+        const large = length > podMtu && size > 0;
         const type = !large ? VNET_GSO_NONE : family === 4 ? VNET_GSO_TCPV4 : VNET_GSO_TCPV6;
         putVnet(bytes, header, VNET_NEEDS_CSUM, type, ihl + tcp, large ? size : 0, ihl, TCP_CHECKSUM_AT);
         return true;
@@ -101,6 +106,7 @@ export class Delivery {
     } else if (protocol === IPPROTO_UDP && room >= UDP_HEADER_LEN && !isFragment(bytes, ip)) {
       const checksum = get16le(bytes, transport + UDP_CHECKSUM_AT);
       if (checksum !== 0 && checksum === pseudoSum(bytes, ip, family, protocol, room)) {
+        const mtu = this.#table.family[family]?.mtu ?? 0xffff;
         if (length > mtu && cut === 0) return false;
         const type = cut === 0 ? VNET_GSO_NONE : VNET_GSO_UDP_L4;
         putVnet(bytes, header, VNET_NEEDS_CSUM, type, ihl + UDP_HEADER_LEN, cut, ihl, UDP_CHECKSUM_AT);

@@ -76,7 +76,7 @@ export interface FamilyTable {
   readonly own: PrefixTable;
   /** Our VTEP's MAC. */
   readonly mac: Uint8Array;
-  /** What one inner packet may measure; larger ones of a kernel peer have to be cut. */
+  /** What one inner packet may measure. */
   readonly mtu: number;
 }
 
@@ -86,6 +86,8 @@ export const IN_NETWORK = 2;
 export class ForwardingTable {
   vni = 0;
   strict = false;
+  /** What goes to a pod by any family: its interface has one MTU for both, the smaller. */
+  podMtu = 0xffff;
   family: { [F in Family]: FamilyTable | undefined } = { 4: undefined, 6: undefined };
   /** slot -> the slot that `senders` answers for the same PublicIP, so that one comparison tells whose packet it is. */
   readonly senderOf = new Int32Array(MAX_ROWS);
@@ -104,6 +106,7 @@ export class ForwardingTable {
   load(table: Table): void {
     this.vni = table.vni;
     this.strict = table.strict;
+    this.podMtu = Math.min(0xffff, ...FAMILIES.map((family) => table.mtu[family] ?? 0xffff));
     for (const family of FAMILIES) this.family[family] = this.#loadFamily(table, family);
   }
 
