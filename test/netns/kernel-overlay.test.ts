@@ -1,0 +1,201 @@
+// Nodes whose VXLAN is the kernel's, run by twilld, among others: nodes of the tun plane, and one programmed by hand as
+// flannel does it.
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { FAMILIES, type Family } from "../../pkg/addr/family.ts";
+import { macBytes } from "../../pkg/addr/mac.ts";
+import { Lab } from "../../pkg/lab/lab.ts";
+import type { Netns } from "../../pkg/lab/netns.ts";
+import type { Node } from "../../pkg/lab/node.ts";
+import type { Pod } from "../../pkg/lab/pod.ts";
+import { ETHERNET_HEADER_LEN, putEthernet } from "../../pkg/packet/ethernet.ts";
+import { putVxlan, VXLAN_HEADER_LEN } from "../../pkg/packet/vxlan.ts";
+import { type Inner, udpPacket } from "../inner-packet.ts";
+import { mac, prefix } from "../literals.ts";
+import { until } from "../until.ts";
+import { addKernelPeer, type KernelPeer, readLeases } from "./kernel-peer.ts";
+import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { type End, transferTcp } from "./tcp.ts";
+
+const MB = 1_000_000;
+const IPV4 = { Network: "10.244.0.0/16", Backend: { Type: "vxlan" } };
+const IPV6 = { EnableIPv6: true, IPv6Network: "fd10:244::/48", Backend: { Type: "vxlan" } };
+const KERNEL_SUBNET = { 4: prefix("10.244.200.0/24"), 6: prefix("fd10:244:0:c8::/64") } as const;
+const MTU = { 4: 1450, 6: 1430 } as const;
+const ICMP_OVERHEAD = { 4: 20 + 8, 6: 40 + 8 } as const;
+
+/** Adds a node of this data plane with one pod. */
+async function addNode(lab: Lab, dataplane: "tun" | "kernel", args: readonly string[] = []): Promise<Node> {
+  const node = await lab.addNode({ args });
+  await node.start([`--dataplane=${dataplane}`]);
+  await node.ready();
+  await node.addPod();
+  return node;
+}
+
+const podOf = (node: Node): Pod => node.pods[0] as Pod;
+const isOf = (family: Family, address: string): boolean => address.includes(":") === (family === 6);
+const addressOf = (pod: Pod, family: Family): string => pod.addresses.find((text) => isOf(family, text)) ?? "";
+const show = async (node: Node, command: string): Promise<string> => (await node.run(command.split(" "))).stdout;
+
+async function counters(node: Node): Promise<Readonly<Record<string, number>>> {
+  const { stdout } = await node.ctl(["--json", "status"]);
+  const status = JSON.parse(stdout) as { dataplane: { counters: Record<string, number> } };
+  return status.dataplane.counters;
+}
+
+describe.skipIf(notRoot).each([
+  { name: "IPv4", families: [4] as const, config: IPV4 },
+  { name: "dual stack", families: FAMILIES, config: { ...IPV4, ...IPV6 } },
+  { name: "IPv6 alone", families: [6] as const, config: { EnableIPv4: false, ...IPV6 } },
+])(rootTitle("a kernel node, a tun node and one programmed by hand: $name"), ({ families, config }) => {
+  let lab: Lab;
+  let pods: { readonly name: string; readonly netns: Netns; readonly address: (family: Family) => string }[];
+  beforeAll(async () => {
+    await buildPrograms();
+    lab = await Lab.create({ config });
+    const [kernel, tun] = [await addNode(lab, "kernel"), await addNode(lab, "tun")];
+    const hand: KernelPeer = await addKernelPeer(
+      lab,
+      Object.fromEntries(families.map((family) => [family, KERNEL_SUBNET[family]])),
+    );
+    const ofNode = (name: string, pod: Pod): (typeof pods)[number] => ({
+      name,
+      netns: pod.netns,
+      address: (family) => addressOf(pod, family),
+    });
+    pods = [
+      ofNode("kernel", podOf(kernel)),
+      ofNode("tun", podOf(tun)),
+      { name: "hand", netns: hand.pod, address: (family) => hand.address[family] ?? "" },
+    ];
+    for (const node of [kernel, tun]) {
+      const last = families.at(-1) === 6 ? "-6 route show fd10:244:0:c8::/64" : "route show 10.244.200.0/24";
+      await until(async () => (await show(node, `ip ${last}`)) !== "");
+    }
+  });
+  afterAll(() => lab?.close());
+
+  const pairs = ["kernel tun", "tun kernel", "kernel hand", "hand kernel"].flatMap((pair) =>
+    families.map((family) => ({ pair, family })),
+  );
+
+  test.each(pairs)(
+    "$pair, IPv$family: TCP is intact, without NAT, and the MTU passes with DF",
+    async ({ pair, family }) => {
+      const [from, to] = pair.split(" ").map((name) => pods.find((pod) => pod.name === name));
+      if (!from || !to) throw new Error(pair);
+      const end = (pod: typeof from): End => ({ netns: pod.netns, address: pod.address(family) });
+      const bytes = 5 * MB;
+      expect(await transferTcp(end(from), end(to), bytes, lab.directory)).toEqual({
+        sender: from.address(family),
+        bytes,
+        intact: true,
+      });
+      // In dual stack pods have the smaller family's.
+      const payload = String(Math.min(...families.map((each) => MTU[each])) - ICMP_OVERHEAD[family]);
+      await from.netns.run(["ping", "-c", "1", "-W", "2", "-M", "do", "-s", payload, to.address(family)]);
+      const { stdout } = await to.netns.run(["nstat", "-asz", "--json", "TcpInCsumErrors"]);
+      expect(JSON.parse(stdout)).toEqual({ kernel: { TcpInCsumErrors: 0 } });
+    },
+  );
+});
+
+describe.skipIf(notRoot)(rootTitle("a kernel node that others try to deceive"), () => {
+  let lab: Lab;
+  let node: Node;
+  let peer: KernelPeer;
+  let stranger: Netns;
+  let ownMac = "";
+  const PEER_MAC = "0a:00:00:00:00:c4";
+  beforeAll(async () => {
+    await buildPrograms();
+    lab = await Lab.create({ config: IPV4 });
+    node = await addNode(lab, "kernel", ["--resync=1s"]);
+    peer = await addKernelPeer(lab, { 4: KERNEL_SUBNET[4] });
+    stranger = (await lab.addPlainNode()).netns;
+    await until(async () => (await show(node, "ip route")).includes("10.244.200.0/24"));
+    const [lease] = (await readLeases(lab)).filter((each) => each.attrs.nodeId !== undefined);
+    ownMac = lease?.attrs.vtep[4]?.mac ?? "";
+  });
+  afterAll(() => lab?.close());
+
+  /** Sends one VXLAN datagram with this inner packet to the node. */
+  async function send(from: Netns, inner: Inner, vni = 1, type = 0x0800): Promise<void> {
+    const packet = udpPacket(inner);
+    const at = VXLAN_HEADER_LEN + ETHERNET_HEADER_LEN;
+    const frame = new Uint8Array(at + packet.length);
+    putVxlan(frame, 0, vni);
+    putEthernet(frame, VXLAN_HEADER_LEN, Uint8Array.from([...macBytes(mac(ownMac)), ...macBytes(mac(PEER_MAC))]), type);
+    frame.set(packet, at);
+    const script = `const s = require("node:dgram").createSocket("udp4");
+      s.send(Buffer.from("${Buffer.from(frame).toString("hex")}", "hex"), 8472, "${node.address}", () => s.close())`;
+    await from.run([process.execPath, "-e", script]);
+  }
+
+  /** How many datagrams have reached the pod, where nobody listens. */
+  async function arrived(): Promise<number> {
+    const { stdout } = await podOf(node).netns.run(["nstat", "-asz", "--json", "UdpNoPorts"]);
+    return (JSON.parse(stdout) as { kernel: { UdpNoPorts: number } }).kernel.UdpNoPorts;
+  }
+
+  const payload = new Uint8Array(100);
+  const cases: readonly {
+    readonly what: string;
+    readonly src: string;
+    readonly dst?: string;
+    readonly from?: "stranger";
+    readonly type?: number;
+    readonly counter: string | undefined;
+  }[] = [
+    { what: "a pod of the peer", src: "10.244.200.10", counter: undefined },
+    { what: "the peer's host", src: "PEER", counter: undefined },
+    { what: "the world, through the peer", src: "203.0.113.5", counter: "rx_foreign_accepted" },
+    { what: "another node's pod", src: "10.244.7.7", counter: "rx_spoofed_source" },
+    { what: "our own pod", src: "POD", counter: "rx_spoofed_source" },
+    { what: "our own address", src: "NODE", counter: "rx_spoofed_source" },
+    { what: "loopback", src: "127.0.0.1", counter: "rx_martian" },
+    { what: "a group", src: "224.0.0.5", counter: "rx_martian" },
+    { what: "somebody else's subnet", src: "10.244.200.10", dst: "10.244.7.7", counter: "rx_bad_destination" },
+    { what: "a group as its destination", src: "10.244.200.10", dst: "224.0.0.5", counter: "rx_bad_destination" },
+    { what: "another protocol", src: "10.244.200.10", type: 0x0806, counter: "rx_not_ip" },
+    { what: "a stranger", src: "203.0.113.5", from: "stranger", counter: "rx_unknown_peer" },
+    { what: "a stranger as the peer's pod", src: "10.244.200.10", from: "stranger", counter: "rx_spoofed_source" },
+  ];
+  test.each(cases)("$what: $counter", async ({ src, dst, from, type, counter }) => {
+    const pod = podOf(node).address;
+    const names: Record<string, string> = { PEER: peer.host.address, POD: pod, NODE: node.address };
+    const [before, had] = [await counters(node), await arrived()];
+    const inner = { src: names[src] ?? src, dst: dst ?? pod, payload };
+    await send(from === "stranger" ? stranger : peer.host.netns, inner, 1, type);
+    const count = async (name: string): Promise<number> => ((await counters(node))[name] ?? 0) - (before[name] ?? 0);
+    if (counter === undefined || counter === "rx_foreign_accepted")
+      await until(async () => (await arrived()) === had + 1);
+    if (counter !== undefined) await until(async () => (await count(counter)) === 1);
+    if (counter !== undefined && counter !== "rx_foreign_accepted") expect(await arrived()).toBe(had);
+  });
+
+  test("another network's VXLAN on the same port is none of our business", async () => {
+    const before = await counters(node);
+    await node.run("ip link add other type vxlan id 9 dstport 8472 dev eth0 nolearning".split(" "));
+    await node.run(["ip", "link", "set", "other", "up", "address", ownMac]);
+    await send(stranger, { src: "10.99.0.1", dst: "10.99.0.2", payload }, 9);
+    await until(async () => {
+      const { stdout } = await node.run(["sh", "-c", "grep other: /proc/net/dev"]);
+      return Number(stdout.trim().split(/\s+/)[2]) === 1;
+    });
+    const after = await counters(node);
+    expect(after["rx_unknown_peer"]).toBe(before["rx_unknown_peer"]);
+    await node.run(["ip", "link", "delete", "other"]);
+  });
+
+  test("with --verify-sender=strict the world does not come through a peer", async () => {
+    await node.restart(["--dataplane=kernel", "--verify-sender=strict"]);
+    const had = await arrived();
+    await send(peer.host.netns, { src: "203.0.113.5", dst: podOf(node).address, payload });
+    await until(async () => ((await counters(node))["rx_foreign_source"] ?? 0) === 1);
+    expect(await arrived()).toBe(had);
+    await send(peer.host.netns, { src: "10.244.200.10", dst: podOf(node).address, payload });
+    await until(async () => (await arrived()) === had + 1);
+  });
+});
