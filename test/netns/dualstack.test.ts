@@ -3,14 +3,12 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { FAMILIES, type Family } from "../../pkg/addr/family.ts";
-import { formatPrefix } from "../../pkg/addr/prefix.ts";
 import { Lab } from "../../pkg/lab/lab.ts";
 import type { Netns } from "../../pkg/lab/netns.ts";
 import type { Node } from "../../pkg/lab/node.ts";
 import type { Pod } from "../../pkg/lab/pod.ts";
 import { prefix } from "../literals.ts";
-import { until } from "../until.ts";
-import { addKernelPeer, type KernelPeer } from "./kernel-peer.ts";
+import { addKernelPeer, type KernelPeer, untilRouted } from "./kernel-peer.ts";
 import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
 import { type End, transferTcp } from "./tcp.ts";
 
@@ -147,14 +145,7 @@ describe.skipIf(notRoot).each([
     beforeAll(async () => {
       const subnet = families.length === 2 ? KERNEL_SUBNET : { 6: KERNEL_SUBNET[6] };
       kernel = await addKernelPeer(lab, subnet);
-      for (const node of lab.nodes) {
-        for (const family of families) {
-          const route = formatPrefix(KERNEL_SUBNET[family]);
-          await until(async () =>
-            (await node.run(["ip", `-${family}`, "route", "show", "dev", "twill.1"])).stdout.includes(route),
-          );
-        }
-      }
+      await untilRouted(lab, kernel);
     });
 
     test("TCP runs both ways between its pod and ours", async () => {

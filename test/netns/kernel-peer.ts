@@ -12,6 +12,7 @@ import { readLeaseRow } from "../../pkg/lease/lease-row.ts";
 import { encodeLeaseValue } from "../../pkg/lease/lease-value.ts";
 import type { Lease, LeaseAttrs } from "../../pkg/lease/lease.ts";
 import { addr, mac } from "../literals.ts";
+import { until } from "../until.ts";
 
 const DEVICE = { 4: "flannel.1", 6: "flannel-v6.1" } as const;
 const DEVICE_MTU = { 4: 1450, 6: 1430 } as const;
@@ -49,6 +50,19 @@ export async function addKernelPeer(lab: Lab, subnet: PerFamily<Prefix>): Promis
   const at = (n: bigint): PerFamily<string> =>
     Object.fromEntries(families.map((family) => [family, formatAddr(addrAt(subnet[family] as Prefix, n))]));
   return { host, pod, subnet, address: at(10n), gateway: at(1n) };
+}
+
+/** Waits until every node of the lab routes to the machine's pods through its overlay device. */
+export async function untilRouted(lab: Lab, { subnet }: KernelPeer, device = "twill.1"): Promise<void> {
+  for (const node of lab.nodes) {
+    for (const family of FAMILIES) {
+      const prefix = subnet[family];
+      if (!prefix) continue;
+      const route = formatPrefix(prefix);
+      const routes = ["ip", `-${family}`, "route", "show", "dev", device];
+      await until(async () => (await node.run(routes)).stdout.includes(route));
+    }
+  }
 }
 
 /** Every lease in etcd. */

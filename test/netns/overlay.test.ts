@@ -6,17 +6,17 @@
 //   ─────┴─────────────────┴─────────────────┴─────────────────────┴───── underlay ── etcd
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { sleep, systemClock } from "../../pkg/base/clock.ts";
 import { Lab } from "../../pkg/lab/lab.ts";
-import type { Netns } from "../../pkg/lab/netns.ts";
-import type { UnderlayHost } from "../../pkg/lab/underlay.ts";
+import { prefix } from "../literals.ts";
+import { until } from "../until.ts";
+import { addKernelPeer, type KernelPeer, untilRouted } from "./kernel-peer.ts";
 import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { snmpCounter } from "./snmp.ts";
 import { type End, transferTcp } from "./tcp.ts";
 
 const MB = 1_000_000;
 const PREFIX = "/coreos.com/network";
-const KERNEL_MAC = "0a:00:00:00:00:cc";
-const KERNEL_SUBNET = "10.244.200";
+const KERNEL_SUBNET = "10.244.200.0/24";
 
 describe.skipIf(notRoot)(rootTitle("pods on three nodes"), () => {
   let lab: Lab;
@@ -25,11 +25,6 @@ describe.skipIf(notRoot)(rootTitle("pods on three nodes"), () => {
     lab = await Lab.create({ nodes: 3, pods: 2 });
   });
   afterAll(() => lab?.close());
-
-  const tcpErrors = async (netns: Netns): Promise<number> => {
-    const { stdout } = await netns.run(["nstat", "-asz", "--json", "TcpInCsumErrors"]);
-    return (JSON.parse(stdout) as { kernel: { TcpInCsumErrors: number } }).kernel.TcpInCsumErrors;
-  };
 
   test("the receiver sees the sender's own address, and 1 MB arrives intact", async () => {
     const [a, b] = [lab.pod(1, 1), lab.pod(2, 1)];
@@ -41,8 +36,8 @@ describe.skipIf(notRoot)(rootTitle("pods on three nodes"), () => {
       const transfer = await transferTcp(from, to, MB, lab.directory);
       expect(transfer).toEqual({ sender: from.address, bytes: MB, intact: true });
     }
-    expect(await tcpErrors(a.netns)).toBe(0);
-    expect(await tcpErrors(b.netns)).toBe(0);
+    expect(await snmpCounter(a.netns, "TcpInCsumErrors")).toBe(0);
+    expect(await snmpCounter(b.netns, "TcpInCsumErrors")).toBe(0);
   });
 
   test("a node reaches pods on every node by TCP", async () => {
@@ -102,11 +97,12 @@ describe.skipIf(notRoot)(rootTitle("pods on three nodes"), () => {
   });
 
   describe("with a node whose VXLAN is the kernel's", () => {
-    let kernel: UnderlayHost;
+    let kernel: KernelPeer;
     let pod: End;
     beforeAll(async () => {
-      kernel = await lab.addPlainNode();
-      pod = await addKernelNode(lab, kernel);
+      kernel = await addKernelPeer(lab, { 4: prefix(KERNEL_SUBNET) });
+      await untilRouted(lab, kernel);
+      pod = { netns: kernel.pod, address: kernel.address[4] ?? "" };
     });
 
     test("TCP runs both ways, intact, between its pod and ours", async () => {
@@ -121,12 +117,12 @@ describe.skipIf(notRoot)(rootTitle("pods on three nodes"), () => {
         bytes: 20 * MB,
         intact: true,
       });
-      expect(await tcpErrors(ours.netns)).toBe(0);
-      expect(await tcpErrors(pod.netns)).toBe(0);
+      expect(await snmpCounter(ours.netns, "TcpInCsumErrors")).toBe(0);
+      expect(await snmpCounter(pod.netns, "TcpInCsumErrors")).toBe(0);
     });
 
     test("TCP runs both ways between its host and our pods", async () => {
-      const host: End = { netns: kernel.netns, address: `${KERNEL_SUBNET}.1` };
+      const host: End = { netns: kernel.host.netns, address: kernel.gateway[4] ?? "" };
       const ours = lab.pod(2, 2);
       expect(await transferTcp(host, ours, 5 * MB, lab.directory)).toMatchObject({ bytes: 5 * MB, intact: true });
       expect(await transferTcp(ours, host, 5 * MB, lab.directory)).toMatchObject({ bytes: 5 * MB, intact: true });
@@ -139,70 +135,14 @@ describe.skipIf(notRoot)(rootTitle("pods on three nodes"), () => {
     });
 
     test("our nodes forget it when its lease goes", async () => {
-      const route = `${KERNEL_SUBNET}.0/24`;
       const routes = async (): Promise<string> =>
         (await lab.node(1).run(["ip", "route", "show", "dev", "twill.1"])).stdout;
-      expect(await routes()).toContain(route);
-      await lab.etcd.ctl(["del", `${PREFIX}/subnets/${KERNEL_SUBNET}.0-24`]);
-      await until(async () => !(await routes()).includes(route), "the route to go");
+      expect(await routes()).toContain(KERNEL_SUBNET);
+      await lab.etcd.ctl(["del", `${PREFIX}/subnets/${KERNEL_SUBNET.replace("/", "-")}`]);
+      await until(async () => !(await routes()).includes(KERNEL_SUBNET));
     });
   });
 });
-
-// Makes the plain node what flannel makes of a node: vxlan device, one neighbour, FDB entry and route per peer, a lease.
-async function addKernelNode(lab: Lab, host: UnderlayHost): Promise<End> {
-  const on = async (text: string): Promise<void> => void (await host.netns.run(text.split(" ")));
-  await on("sysctl -qw net.ipv4.ip_forward=1");
-  await on(
-    `ip link add flannel.1 address ${KERNEL_MAC} mtu 1450 type vxlan id 1 local ${host.address} dev eth0 dstport 8472 nolearning`,
-  );
-  await on(`ip address add ${KERNEL_SUBNET}.0/32 dev flannel.1`);
-  await on("ip link set flannel.1 up");
-  for (const { key, value } of await lab.etcd.list(`${PREFIX}/subnets/`)) {
-    const net = key.split("/").at(-1)?.replace("-24", "") ?? "";
-    const lease = JSON.parse(value) as { PublicIP: string; BackendData: { VtepMAC: string } };
-    const mac = lease.BackendData.VtepMAC;
-    await on(`ip neigh replace ${net} lladdr ${mac} dev flannel.1 nud permanent`);
-    await on(`bridge fdb replace ${mac} dst ${lease.PublicIP} dev flannel.1 self permanent`);
-    await on(`ip route replace ${net}/24 via ${net} dev flannel.1 onlink`);
-  }
-  const netns = await lab.namespaces.add("podk");
-  await on(`ip link add pv mtu 1450 type veth peer name eth0 mtu 1450 netns podk`);
-  await on(`ip address add ${KERNEL_SUBNET}.1/24 dev pv`);
-  await on("ip link set pv up");
-  const address = `${KERNEL_SUBNET}.10`;
-  for (const text of [
-    `ip address add ${address}/24 dev eth0`,
-    "ip link set eth0 up",
-    `ip route add default via ${KERNEL_SUBNET}.1`,
-  ]) {
-    await netns.run(text.split(" "));
-  }
-  const data = {
-    PublicIP: host.address,
-    PublicIPv6: null,
-    BackendType: "vxlan",
-    BackendData: { VNI: 1, VtepMAC: KERNEL_MAC },
-  };
-  const granted = await lab.etcd.ctl(["lease", "grant", "86400"]);
-  const id = /lease ([0-9a-f]+) granted/.exec(granted.stdout)?.[1] ?? "";
-  await lab.etcd.ctl(["put", `--lease=${id}`, `${PREFIX}/subnets/${KERNEL_SUBNET}.0-24`, JSON.stringify(data)]);
-  for (const node of lab.nodes) {
-    await until(
-      async () => (await node.run(["ip", "route", "show", "dev", "twill.1"])).stdout.includes(`${KERNEL_SUBNET}.0/24`),
-      `the route on ${node.name}`,
-    );
-  }
-  return { netns, address };
-}
-
-async function until(condition: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = systemClock.now() + 5000;
-  while (!(await condition())) {
-    if (systemClock.now() > deadline) throw new Error(`still waiting for ${what} after 5 s`);
-    await sleep(systemClock, 20);
-  }
-}
 
 test.skipIf(notRoot)(
   rootTitle("20 agents started in the same instant on a network of exactly 20 subnets all get one"),

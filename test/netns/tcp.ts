@@ -5,6 +5,8 @@ import type { Netns } from "../../pkg/lab/netns.ts";
 
 const TRANSFER = join(import.meta.dirname, "transfer.ts");
 const PATIENCE_MS = 20_000;
+// What counts as standing still: less than 1 MB/s.
+const SLOWEST_BYTES_PER_MS = 1000;
 
 /** Where one end of a connection is. */
 export interface End {
@@ -33,7 +35,7 @@ export async function transferTcp(from: End, to: End, bytes: number, directory: 
   try {
     await lines(log, 1);
     const argv = [process.execPath, TRANSFER, "send", from.address, to.address, String(port), String(bytes)];
-    const { stdout } = await from.netns.run(argv, { timeout: PATIENCE_MS });
+    const { stdout } = await from.netns.run(argv, { timeout: PATIENCE_MS + bytes / SLOWEST_BYTES_PER_MS });
     const sent = JSON.parse(stdout) as { sha256: string };
     const received = JSON.parse((await lines(log, 2))[1] ?? "") as { peer: string; bytes: number; sha256: string };
     return { sender: received.peer, bytes: received.bytes, intact: received.sha256 === sent.sha256 };
