@@ -6,7 +6,7 @@ import type { Mac } from "../../addr/mac.ts";
 import { formatPrefix, type Prefix } from "../../addr/prefix.ts";
 import { describeError } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
-import { type Host, type HostChange, HostError, type Route } from "../../host/host.ts";
+import { type FdbEntry, type Host, type HostChange, HostError, type Neighbour, type Route } from "../../host/host.ts";
 import type { LeaseKey } from "../../lease/lease.ts";
 import { VXLAN_OVERHEAD } from "../../packet/vxlan.ts";
 import type { Underlay } from "../../underlay/underlay.ts";
@@ -46,6 +46,20 @@ export interface KernelOptions {
   readonly verifySender: "default" | "strict";
   readonly host: Host;
   readonly log: Logger;
+}
+
+/** What the kernel has of peers. */
+interface View {
+  readonly routes: PerFamily<readonly Route[]>;
+  readonly neighbours: PerFamily<readonly Neighbour[]>;
+  readonly fdb: PerFamily<readonly FdbEntry[]>;
+}
+
+/** What is to be done for peers: entries, then routes (one for each destination), then what is left over. */
+interface Plan {
+  readonly additions: readonly { readonly change: HostChange; readonly to: Destination }[];
+  readonly desired: readonly Route[];
+  readonly removals: readonly HostChange[];
 }
 
 export class KernelDataplane implements Dataplane {
@@ -103,18 +117,34 @@ export class KernelDataplane implements Dataplane {
         problems.push(describeError(error));
       }
     };
-    const links = await host.links();
+    // One look at everything, all at the same time: each costs a process.
+    const looking = this.#look();
+    const [links, sysctlProblems] = await Promise.all([
+      host.links(),
+      setForwarding(host, this.#families, want.underlay.name),
+    ]);
+    problems.push(...sysctlProblems);
+    let repaired = false;
     for (const family of this.#families) {
       const device = { ...this.#deviceWant(family, want.underlay), own: want.own.subnet[family] };
-      await attempt(() => reconcileVxlan(host, links, device));
+      await attempt(async () => {
+        if (await reconcileVxlan(host, links, device)) repaired = true;
+      });
     }
-    problems.push(...(await setForwarding(host, this.#families, want.underlay.name)));
-    // Before the first packet can come from a peer that is new.
-    for (const family of this.#families) await attempt(() => this.#checkSenders(family, want, list));
+    const found = await looking;
+    if (found instanceof Error) throw found;
+    // A device that was made anew has lost what hung on it.
+    const view = repaired ? await this.#look() : found;
+    if (view instanceof Error) throw view;
+
     const peers = new Map<LeaseKey, PeerState>(states);
-    await attempt(async () => {
-      problems.push(...(await this.#reconcilePeers(want.underlay, list, peers)));
-    });
+    const plan = this.#plan(view, want.underlay, list);
+    // What comes from a new peer is let in, and its entries are there, before a route leads to it.
+    await Promise.all([
+      ...this.#families.map((family) => attempt(() => this.#checkSenders(family, want, list))),
+      attempt(() => this.#add(plan, peers)),
+    ]);
+    await attempt(async () => void problems.push(...(await this.#route(plan, list, view, peers))));
     // Their routes have been replaced by now.
     await attempt(async () => void (await this.#takeOver.run(links)));
     if (problems.length > 0) throw new HostError(problems.join("; "));
@@ -190,45 +220,70 @@ export class KernelDataplane implements Dataplane {
     await this.#senders[family]?.reconcile(rules);
   }
 
-  // Entries come before the route that needs them, and go after it. Resolves to what could not be taken away; what could
-  // not be added is noted in `peers`.
-  async #reconcilePeers(
-    underlay: Underlay,
-    destinations: readonly Destination[],
-    peers: Map<LeaseKey, PeerState>,
-  ): Promise<readonly string[]> {
-    const { host, network, backend } = this.#options;
-    const tables: { [F in Family]?: readonly Route[] } = {};
-    for (const family of this.#families) tables[family] = await host.routes(family);
-    const isOnLink = backend.directRouting ? onLinkBy(tables, underlay, network) : (): boolean => false;
-    const isDirect = new Set(destinations.filter(({ publicIp }) => isOnLink(publicIp)));
-    const fail = (to: Destination | undefined, error: HostError | undefined): void => {
-      if (to && error) peers.set(to.peer, { failed: error.message });
-    };
+  // An error comes back as what it is, so that nobody need wait for it at once.
+  async #look(): Promise<View | Error> {
+    const { host } = this.#options;
+    try {
+      const [routes, neighbours, fdb] = await Promise.all([
+        Promise.all(this.#families.map((family) => host.routes(family))),
+        Promise.all(this.#families.map((family) => host.neighbours(this.#device(family)))),
+        Promise.all(this.#families.map((family) => host.fdb(this.#device(family)))),
+      ]);
+      return { routes: this.#byFamily(routes), neighbours: this.#byFamily(neighbours), fdb: this.#byFamily(fdb) };
+    } catch (error) {
+      return error instanceof Error ? error : new Error(describeError(error));
+    }
+  }
 
-    const additions: { readonly change: HostChange; readonly to: Destination | undefined }[] = [];
+  #byFamily<T>(values: readonly T[]): PerFamily<T> {
+    return Object.fromEntries(this.#families.map((family, i) => [family, values[i]]));
+  }
+
+  #plan(view: View, underlay: Underlay, destinations: readonly Destination[]): Plan {
+    const { network, backend } = this.#options;
+    const isOnLink = backend.directRouting ? onLinkBy(view.routes, underlay, network) : (): boolean => false;
+    const isDirect = new Set(destinations.filter(({ publicIp }) => isOnLink(publicIp)));
+    const additions: Plan["additions"][number][] = [];
     const removals: HostChange[] = [];
     for (const family of this.#families) {
-      const dev = this.#device(family);
       const through = destinations.filter((to) => to.subnet.family === family && !isDirect.has(to));
-      const [neighbours, fdb] = [await host.neighbours(dev), await host.fdb(dev)];
-      const changes = entryChanges(dev, through, neighbours, fdb);
-      additions.push(...changes.additions.map(({ change, to }) => ({ change, to: through[to] })));
+      const { neighbours, fdb } = view;
+      const changes = entryChanges(this.#device(family), through, neighbours[family] ?? [], fdb[family] ?? []);
+      additions.push(...changes.additions.map(({ change, to }) => ({ change, to: through[to] as Destination })));
       removals.push(...changes.removals);
     }
-    const added = await host.apply(additions.map(({ change }) => change));
-    for (const [i, error] of added.entries()) fail(additions[i]?.to, error);
-
     const desired = destinations.map((to): Route =>
       isDirect.has(to) ? plainRoute(to.subnet, to.publicIp, underlay) : tunnelRoute(to, this.#device(to.subnet.family)),
     );
+    return { additions, desired, removals };
+  }
+
+  async #add({ additions }: Plan, peers: Map<LeaseKey, PeerState>): Promise<void> {
+    const errors = await this.#options.host.apply(additions.map(({ change }) => change));
+    for (const [i, error] of errors.entries()) {
+      const to = additions[i]?.to;
+      if (error && to) peers.set(to.peer, { failed: error.message });
+    }
+  }
+
+  // Entries go after the route that needed them. Resolves to what could not be taken away.
+  async #route(
+    { desired, removals }: Plan,
+    destinations: readonly Destination[],
+    view: View,
+    peers: Map<LeaseKey, PeerState>,
+  ): Promise<readonly string[]> {
+    const { host, network } = this.#options;
     const devices = new Set(this.#families.map((family) => this.#device(family)));
     // The kernel's own routes (of a device's address, of IPv6 link-local) come and go with the device.
     const ours = (route: Route): boolean =>
       (devices.has(route.dev) && route.protocol !== "kernel") || isPlainRoute(route, network);
-    const routes = await reconcileRoutes(host, desired, Object.values(tables).flat(), ours);
-    for (const [i, error] of routes.failed) fail(destinations[i], error);
+    const { failed, others } = await reconcileRoutes(host, desired, Object.values(view.routes).flat(), ours);
+    for (const [i, error] of failed) {
+      const to = destinations[i];
+      if (to) peers.set(to.peer, { failed: error.message });
+    }
     const removed = await host.apply(removals);
-    return [...routes.others, ...removed.flatMap((error) => (error ? [error.message] : []))];
+    return [...others, ...removed.flatMap((error) => (error ? [error.message] : []))];
   }
 }

@@ -18,10 +18,15 @@ export interface VxlanWant {
   readonly own: Prefix | undefined;
 }
 
-/** Brings a device into line. `links` is the host's as it is. Throws a HostError that says what could not be done. */
-export async function reconcileVxlan(host: Host, links: readonly Link[], want: VxlanWant): Promise<void> {
+/**
+ * Brings a device into line. `links` is the host's as it is. Resolves to whether something had to be done; throws a
+ * HostError that says what could not be.
+ */
+export async function reconcileVxlan(host: Host, links: readonly Link[], want: VxlanWant): Promise<boolean> {
   const problems: string[] = [];
+  let changed = false;
   const apply = async (changes: readonly HostChange[]): Promise<void> => {
+    changed ||= changes.length > 0;
     for (const error of await host.apply(changes)) if (error) problems.push(error.message);
   };
   let link = links.find(({ name }) => name === want.name);
@@ -31,6 +36,7 @@ export async function reconcileVxlan(host: Host, links: readonly Link[], want: V
     );
   }
   if (link?.vxlan && !sameInPlace(link.vxlan, want.vxlan)) {
+    changed = true;
     const [error] = await host.apply([{ kind: "change-vxlan", dev: want.name, vxlan: want.vxlan }]);
     // What the kernel would not change it may still make.
     if (error) await apply([{ kind: "delete-link", dev: want.name }]);
@@ -41,6 +47,7 @@ export async function reconcileVxlan(host: Host, links: readonly Link[], want: V
     link = undefined;
   }
   if (!link) {
+    changed = true;
     const { name: dev, mac, mtu, vxlan } = want;
     const [error] = await host.apply([{ kind: "vxlan", dev, mac, mtu, vxlan }]);
     if (error) throw new HostError(explain(error.message, want, links), { cause: error });
@@ -49,6 +56,7 @@ export async function reconcileVxlan(host: Host, links: readonly Link[], want: V
   await apply(changesOf(link, want));
   const [first] = problems;
   if (first !== undefined) throw new HostError(explain(problems.join("; "), want, links));
+  return changed;
 }
 
 function sameInPlace(a: Vxlan, b: Vxlan): boolean {
