@@ -3,12 +3,12 @@ import type { HostEvent } from "../host/host.ts";
 import { scopeOf } from "./host-bell.ts";
 
 test.each<[HostEvent["kind"], string, string | undefined]>([
-  ["link", "eth0", "plane"],
-  ["address", "twill.1", "plane"],
-  ["route", "eth0", "plane"],
-  ["sysctl", "net/ipv4/ip_forward", "plane"],
-  ["neighbour", "flannel.1", "plane"],
-  ["neighbour", "flannel-v6.1", "plane"],
+  ["link", "eth0", "host"],
+  ["address", "twill.1", "host"],
+  ["route", "eth0", "host"],
+  ["sysctl", "net/ipv4/ip_forward", "host"],
+  ["neighbour", "flannel.1", "host"],
+  ["neighbour", "flannel-v6.1", "host"],
   ["neighbour", "cni0", undefined],
   ["nft", "ip twill", "all"],
   ["nft", "ip6 twill-sender", "all"],

@@ -7,12 +7,12 @@ export function scopeOf({ kind, of }: HostEvent): Scope | undefined {
     case "link":
     case "address":
     case "route":
-      return "plane";
+      return "host";
     case "neighbour":
       // Those of other interfaces come and go all the time, and none is ours.
-      return of.startsWith("flannel") ? "plane" : undefined;
+      return of.startsWith("flannel") ? "host" : undefined;
     case "sysctl":
-      return "plane";
+      return "host";
     case "nft":
       // Our tables, and iptables-nft's, which the forward accepts are in. Others are busy where kube-proxy is.
       return /^ip6? (twill\S*|filter)$/.test(of) ? "all" : undefined;

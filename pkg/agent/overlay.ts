@@ -121,7 +121,8 @@ export class Overlay {
   }
 
   /**
-   * One pass: this host as it should be, the traffic rules where they are in the scope or what they say has changed.
+   * One pass: this host as it should be. The traffic rules are looked at where they are in the scope or what they say has
+   * changed, the underlay only where something on the host may have.
    * Resolves to what could not be done, a sentence each.
    */
   reconcile(own: Lease, table: readonly Lease[], scope: Scope): Promise<readonly string[]> {
@@ -129,7 +130,7 @@ export class Overlay {
       const { network } = this;
       if (!network || this.#closed) return [];
       try {
-        await this.#reconcilePlane(network, own, table);
+        await this.#reconcilePlane(network, own, table, scope);
         this.#planeProblem = undefined;
       } catch (error) {
         this.synced = undefined;
@@ -155,8 +156,9 @@ export class Overlay {
     });
   }
 
-  async #reconcilePlane(network: NetworkConfig, own: Lease, table: readonly Lease[]): Promise<void> {
-    const underlay = await this.#lookAtUnderlay(familiesOf(network));
+  async #reconcilePlane(network: NetworkConfig, own: Lease, table: readonly Lease[], scope: Scope): Promise<void> {
+    const known = scope === "leases" && this.#underlayProblem === undefined ? this.underlay : undefined;
+    const underlay = known ?? (await this.#lookAtUnderlay(familiesOf(network)));
     if (this.plane && this.#openedOn && !sameAddresses(this.#openedOn, underlay)) {
       this.#parts.log.info("the underlay has another address, opening the data plane anew");
       await this.#shut();
@@ -211,7 +213,7 @@ export class Overlay {
     const devices = this.plane?.forwards ?? [];
     const wanted = [network, own].flatMap((each) => Object.values(mapFamilies(each, formatPrefix)));
     const what = [...wanted, ...devices].join();
-    if (scope === "plane" && what === this.#trafficFor && this.#trafficProblems.length === 0) return;
+    if (scope !== "all" && what === this.#trafficFor && this.#trafficProblems.length === 0) return;
     this.#trafficFor = what;
     try {
       this.#trafficProblems = await this.#parts.setTraffic(network, own, devices);

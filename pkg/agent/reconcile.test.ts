@@ -89,7 +89,7 @@ test("what a pass could not do counts as failed", () =>
 test("the bell asks for a pass soon, however often it rings", () =>
   running(async () => {
     await clock.advance(5_000);
-    for (let i = 0; i < 10; i++) loop.ring("plane");
+    for (let i = 0; i < 10; i++) loop.ring("host");
     await clock.advance(49);
     expect(passes).toBe(1);
     await clock.advance(1);
@@ -101,11 +101,11 @@ test("the bell asks for a pass soon, however often it rings", () =>
 test("a bell that rings for ever, as for our own writes, gets a pass a second", () =>
   running(async () => {
     answer = () => {
-      loop.ring("plane");
+      loop.ring("host");
       return Promise.resolve([]);
     };
     await clock.advance(5_000);
-    loop.ring("plane");
+    loop.ring("host");
     await clock.advance(20_000);
     expect(passes).toBeGreaterThan(15);
     expect(passes).toBeLessThan(25);
@@ -113,7 +113,7 @@ test("a bell that rings for ever, as for our own writes, gets a pass a second", 
     await clock.advance(5_000);
     // When it was quiet for a while, the next is answered quickly again.
     const before = passes;
-    loop.ring("plane");
+    loop.ring("host");
     await clock.advance(60);
     expect(passes).toBe(before + 1);
   }));
@@ -122,18 +122,18 @@ test("only the first pass, a resync and a bell for more look at everything", () 
   running(async () => {
     loop.wake();
     await clock.advance(5_000);
-    loop.ring("plane");
+    loop.ring("host");
     await clock.advance(5_000);
-    loop.ring("plane");
+    loop.ring("host");
     loop.ring("all");
     await clock.advance(5_000);
     loop.wake();
     await clock.advance(60_000);
-    expect(scopes).toEqual(["all", "plane", "plane", "all", "plane", "all"]);
+    expect(scopes).toEqual(["all", "leases", "host", "all", "leases", "all"]);
   }));
 
 test("a bell that rings during the last pass leaves nothing behind", () =>
   running(async () => {
     await clock.advance(5_000);
-    loop.ring("plane");
+    loop.ring("host");
   }));

@@ -13,8 +13,13 @@ const BELL_FIRST_MS = 50;
 const BELL_NEXT_MS = 250;
 const BELL_MOST_MS = 1_000;
 
-/** What a pass looks at: all there is, or what belongs to the data plane alone, without the traffic rules. */
-export type Scope = "all" | "plane";
+/**
+ * What a pass looks at: all there is; the underlay and the data plane, but not the traffic rules; or the data plane alone,
+ * where only leases have changed.
+ */
+export type Scope = "all" | "host" | "leases";
+
+const RANK = { leases: 0, host: 1, all: 2 } as const;
 
 export interface ReconcileOptions {
   /**
@@ -52,12 +57,12 @@ export class ReconcileLoop {
     this.#backoff = new Backoff({ first: RETRY_FIRST_MS, most: RETRY_MOST_MS, random: options.random });
   }
 
-  /** Asks for a pass over the data plane at once: what should be has changed. */
+  /** Asks for a pass at once: what should be has changed. */
   readonly wake = (): void => this.#wakeup.notify();
 
   /** Asks for a pass soon: something has changed on the host. Our own writes ring too, and are found to be right. */
   ring(scope: Scope): void {
-    if (scope === "all") this.#scope = "all";
+    if (RANK[scope] > RANK[this.#scope]) this.#scope = scope;
     if (this.#cancelBell) return;
     const { clock } = this.#options;
     const quiet = this.#passing ? 0 : clock.now() - this.#endedAt;
@@ -84,7 +89,7 @@ export class ReconcileLoop {
 
   async #pass(): Promise<readonly string[]> {
     const scope = this.#scope;
-    this.#scope = "plane";
+    this.#scope = "leases";
     this.#passing = true;
     try {
       return await this.#options.pass(scope);

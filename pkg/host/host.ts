@@ -58,10 +58,13 @@ export interface Host {
   setNftTable(family: NftFamily, name: string, chains: readonly NftChain[] | undefined): Promise<void>;
 
   /**
-   * The table's base chains as the kernel has them, undefined when there is no such table. Writing what was read changes
+   * The table's chains as the kernel has them, undefined when there is no such table. Writing what was read changes
    * nothing, but nft may word a rule differently from how it was written: compare with an earlier reading.
    */
   nftTable(family: NftFamily, name: string): Promise<readonly NftChain[] | undefined>;
+
+  /** Adds a rule at the end of a chain that is there. Throws a HostError. */
+  addNftRule(family: NftFamily, table: string, chain: string, rule: readonly object[]): Promise<void>;
 
   /**
    * The iptables variants of one family that hold rules or a DROP policy in the filter table. An accept must be in each
@@ -234,12 +237,13 @@ export interface ForwardChain {
   readonly policy: "accept" | "drop";
 }
 
-/** A base chain of an nftables table. Rules are nft's own JSON expressions (libnftables-json(5)), one list per rule. */
+/** A chain of an nftables table. Rules are nft's own JSON expressions (libnftables-json(5)), one list per rule. */
 export interface NftChain {
   readonly name: string;
-  readonly type: "filter" | "nat";
-  readonly hook: "prerouting" | "input" | "forward" | "output" | "postrouting";
-  readonly priority: number;
+  /** Where the kernel enters it; left out for a chain that others jump to, which they may do when it stands before them. */
+  readonly type?: "filter" | "nat";
+  readonly hook?: "prerouting" | "input" | "forward" | "output" | "postrouting";
+  readonly priority?: number;
   readonly rules: readonly (readonly object[])[];
 }
 

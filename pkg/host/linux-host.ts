@@ -23,7 +23,7 @@ import { readLinkCounters } from "./counters.ts";
 import { readLinks, readRouteTo, readRoutes } from "./ip.ts";
 import { readIptablesInUse, removeChain, writeForwardChain } from "./iptables.ts";
 import { readFdb, readNeighbours } from "./neighbours.ts";
-import { readForwardChains, readNftTable, writeNftTable } from "./nft.ts";
+import { addNftRule, readForwardChains, readNftTable, writeNftTable } from "./nft.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 import { watchHost } from "./watch.ts";
 
@@ -87,6 +87,10 @@ export class LinuxHost implements Host {
 
   nftTable(family: NftFamily, name: string): Promise<readonly NftChain[] | undefined> {
     return readNftTable(this.#commands, family, name);
+  }
+
+  addNftRule(family: NftFamily, table: string, chain: string, rule: readonly object[]): Promise<void> {
+    return addNftRule(this.#commands, family, table, chain, rule);
   }
 
   iptablesInUse(family: Family): Promise<readonly IptablesVariant[]> {

@@ -197,6 +197,19 @@ export class MemoryHost implements Host {
     return structuredClone(this.#tables.get(`${family} ${name}`));
   }
 
+  async addNftRule(family: NftFamily, table: string, chain: string, rule: readonly object[]): Promise<void> {
+    const chains = this.#tables.get(`${family} ${table}`);
+    const found = chains?.find(({ name }) => name === chain);
+    if (!chains || !found)
+      throw new HostError(
+        `cannot add a rule to ${family} ${table} ${chain} of nftables: Could not process rule: No such file or directory`,
+      );
+    const longer = { ...found, rules: [...found.rules, structuredClone(rule)] };
+    const others = chains.map((each) => (each === found ? longer : each));
+    this.#tables.set(`${family} ${table}`, others);
+    this.#tell("nft", `${family} ${table}`);
+  }
+
   async iptablesInUse(family: Family): Promise<readonly IptablesVariant[]> {
     const reason = this.#failure("iptablesInUse");
     if (reason !== undefined) throw new HostError(reason);

@@ -1,9 +1,15 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
 import type { Family } from "../addr/family.ts";
 
-import type { Commands } from "./command.ts";
+import type { CommandResult, Commands } from "./command.ts";
 import { type ForwardChain, HostError, type NftChain, type NftFamily } from "./host.ts";
 
 // Whole tables of nftables through nft's JSON interface, libnftables-json(5).
+
+const MOST_ARGUMENTS = 1024 * 1024;
 
 interface NftOutput {
   readonly nftables: readonly {
@@ -32,15 +38,42 @@ export async function writeNftTable(
   if (chains) batch.push({ add: table });
   for (const chain of chains ?? []) {
     const { name: chainName, type, hook, priority: prio } = chain;
-    batch.push({ add: { chain: { family, table: name, name: chainName, type, hook, prio, policy: "accept" } } });
+    const base = hook && { type, hook, prio, policy: "accept" };
+    batch.push({ add: { chain: { family, table: name, name: chainName, ...base } } });
     for (const expr of chain.rules) batch.push({ add: { rule: { family, table: name, chain: chainName, expr } } });
   }
-  // As arguments, which nft joins with spaces: `nft -f -` opens /dev/stdin, and that fails when it is a socket, as the
-  // standard input of a child of Node is. One argument each, since the kernel allows 128 KiB for one and 2 MiB for all.
-  const words = batch.map((command, i) => JSON.stringify(command) + (i < batch.length - 1 ? "," : ""));
-  const { code, stderr } = await commands.run("nft", ["-j", '{"nftables":[', ...words, "]}"]);
+  const { code, stderr } = await runBatch(commands, batch);
   if (code !== 0) {
     throw new HostError(`cannot ${chains ? "write" : "delete"} the nftables table ${family} ${name}: ${clean(stderr)}`);
+  }
+}
+
+/** See Host.addNftRule. */
+export async function addNftRule(
+  commands: Commands,
+  family: NftFamily,
+  table: string,
+  chain: string,
+  expr: readonly object[],
+): Promise<void> {
+  const { code, stderr } = await runBatch(commands, [{ add: { rule: { family, table, chain, expr } } }]);
+  if (code !== 0) throw new HostError(`cannot add a rule to ${family} ${table} ${chain} of nftables: ${clean(stderr)}`);
+}
+
+// As arguments, which nft joins with spaces: `nft -f -` opens /dev/stdin, and that fails when it is a socket, as the
+// standard input of a child of Node is. One argument for each command, since the kernel allows 128 KiB for one and 2 MiB
+// for all; what is longer goes through a file.
+async function runBatch(commands: Commands, batch: readonly object[]): Promise<CommandResult> {
+  const words = batch.map((command, i) => JSON.stringify(command) + (i < batch.length - 1 ? "," : ""));
+  const text = ['{"nftables":[', ...words, "]}"];
+  if (words.reduce((sum, word) => sum + word.length, 0) < MOST_ARGUMENTS) return commands.run("nft", ["-j", ...text]);
+  const dir = await mkdtemp(join(tmpdir(), "twill-nft-"));
+  try {
+    const file = join(dir, "batch.json");
+    await writeFile(file, text.join("\n"));
+    return await commands.run("nft", ["-j", "-f", file]);
+  } finally {
+    await rm(dir, { recursive: true });
   }
 }
 
@@ -53,15 +86,10 @@ export async function readNftTable(
   if (!output) return undefined;
   const chains = new Map<string, NftChain & { readonly rules: (readonly object[])[] }>();
   for (const { chain } of output.nftables) {
-    if (chain?.hook === undefined) continue;
+    if (!chain) continue;
     const { name, type, hook, prio = 0 } = chain;
-    chains.set(name, {
-      name,
-      type: type as NftChain["type"],
-      hook: hook as NftChain["hook"],
-      priority: prio,
-      rules: [],
-    });
+    const base = { type, hook, priority: prio } as Pick<Required<NftChain>, "type" | "hook" | "priority">;
+    chains.set(name, { name, ...(hook !== undefined && base), rules: [] });
   }
   for (const { rule } of output.nftables) if (rule) chains.get(rule.chain)?.rules.push(rule.expr);
   return [...chains.values()];

@@ -300,6 +300,27 @@ export function hostContract(name: string, make: () => Promise<HostUnderTest>): 
       expect(await host.nftTable("ip6", "twill-test")).toBeUndefined();
     });
 
+    on("keeps chains that others jump to, and adds a rule at their end", async (host) => {
+      const inner: NftChain = { name: "inner", rules: [[{ return: null }]] };
+      const outer = chain([[{ jump: { target: "inner" } }], masquerade]);
+      await host.setNftTable("ip", "twill-test", [inner, outer]);
+      await host.addNftRule("ip", "twill-test", "inner", [{ accept: null }]);
+      const right = [{ ...inner, rules: [...inner.rules, [{ accept: null }]] }, outer];
+      expect(await host.nftTable("ip", "twill-test")).toEqual(right);
+      await expect(host.addNftRule("ip", "twill-test", "none", [{ accept: null }])).rejects.toThrow(
+        /^cannot add a rule to ip twill-test none of nftables: .*No such file or directory/,
+      );
+    });
+
+    on("takes a table of any size", async (host) => {
+      const rules = Array.from({ length: 12_000 }, (_, i) => [
+        { match: { op: "==", left: { payload: { protocol: "udp", field: "dport" } }, right: i + 1 } },
+        { return: null },
+      ]);
+      await host.setNftTable("ip", "twill-test", [chain(rules)]);
+      expect((await host.nftTable("ip", "twill-test"))?.[0]?.rules).toHaveLength(rules.length);
+    });
+
     on("deletes a table once", async (host) => {
       await host.setNftTable("ip", "twill-test", [chain([masquerade])]);
       await host.setNftTable("ip", "twill-test", undefined);

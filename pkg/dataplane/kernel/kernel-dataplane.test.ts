@@ -303,6 +303,28 @@ describe("the kernel plane", () => {
     expect([...second.peers.values()]).toEqual(["in-sync", "in-sync"]);
   });
 
+  test("a peer that joins is carried before everything is looked at, and let in", async () => {
+    const host = makeHost();
+    const log = new MemoryLogger();
+    const plane = makePlane(host, {}, log);
+    await plane.open(underlay);
+    await plane.reconcile(want([lease(2)]));
+    const before = host.applied.length;
+    host.failNext("links", "interrupted");
+    await expect(plane.reconcile(want([lease(2), lease(3)]))).rejects.toThrow("interrupted");
+    expect(host.applied.slice(before).map(({ kind }) => kind)).toEqual(["neighbour", "fdb", "route"]);
+    const newcomers = async (): Promise<readonly unknown[] | undefined> =>
+      (await host.nftTable("ip", "twill-sender"))?.find(({ name }) => name === "newcomers")?.rules;
+    expect(JSON.stringify(await newcomers())).toContain("198.51.100.3");
+    // The next whole pass takes it over, and has nothing else to do.
+    await plane.reconcile(want([lease(2), lease(3)]));
+    expect(await newcomers()).toEqual([]);
+    expect(JSON.stringify(await host.nftTable("ip", "twill-sender"))).toContain("198.51.100.3");
+    await plane.reconcile(want([lease(2)]));
+    expect(JSON.stringify(await host.nftTable("ip", "twill-sender"))).not.toContain("198.51.100.3");
+    expect(log.sentences("warn")).toEqual([]);
+  });
+
   test("with DirectRouting only peers behind a router go through the tunnel", async () => {
     const host = makeHost();
     await host.apply([{ kind: "route", route: { dst: undefined, via: addr("198.51.100.254"), dev: "u0" } }]);

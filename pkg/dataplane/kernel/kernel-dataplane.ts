@@ -1,6 +1,7 @@
 // The data plane of the kernel's own VXLAN devices: one for each family, a neighbour, a forwarding entry and a route for
 // each peer, and nft rules that check who may send us what.
 
+import { formatAddr } from "../../addr/addr.ts";
 import { FAMILIES, type Family, mapFamilies, type PerFamily } from "../../addr/family.ts";
 import type { Mac } from "../../addr/mac.ts";
 import { formatPrefix, type Prefix } from "../../addr/prefix.ts";
@@ -48,6 +49,9 @@ export interface KernelOptions {
   readonly log: Logger;
 }
 
+// More at once are no hurry.
+const MOST_NEWCOMERS = 32;
+
 /** What the kernel has of peers. */
 interface View {
   readonly routes: PerFamily<readonly Route[]>;
@@ -73,6 +77,8 @@ export class KernelDataplane implements Dataplane {
   readonly #senders: PerFamily<SenderTable>;
   readonly #totals: LinkTotals;
   readonly #takeOver: TakeOver;
+  /** What the last pass has seen to; undefined before the first. */
+  #carried: ReadonlySet<string> | undefined;
   #state: "new" | "open" | "closed" = "new";
   #settle: () => void = () => undefined;
 
@@ -117,6 +123,7 @@ export class KernelDataplane implements Dataplane {
         problems.push(describeError(error));
       }
     };
+    await this.#welcome(list);
     // One look at everything, all at the same time: each costs a process.
     const looking = this.#look();
     const [links, sysctlProblems] = await Promise.all([
@@ -147,6 +154,7 @@ export class KernelDataplane implements Dataplane {
     await attempt(async () => void problems.push(...(await this.#route(plan, list, view, peers))));
     // Their routes have been replaced by now.
     await attempt(async () => void (await this.#takeOver.run(links)));
+    this.#carried = new Set(list.map(identity));
     if (problems.length > 0) throw new HostError(problems.join("; "));
     return { attrs, peers };
   }
@@ -220,6 +228,29 @@ export class KernelDataplane implements Dataplane {
     await this.#senders[family]?.reconcile(rules);
   }
 
+  // A peer that has just joined is carried before the look at everything, which takes longer the more peers there are, and
+  // says in the end whether it worked.
+  async #welcome(destinations: readonly Destination[]): Promise<void> {
+    const { host, backend } = this.#options;
+    const newcomers = destinations.filter((to) => this.#carried?.has(identity(to)) === false);
+    if (newcomers.length === 0 || newcomers.length > MOST_NEWCOMERS || backend.directRouting) return;
+    const entries = this.#families.flatMap((family) => {
+      const through = newcomers.filter(({ subnet }) => subnet.family === family);
+      return entryChanges(this.#device(family), through, [], []).additions.map(({ change }) => change);
+    });
+    const admit = this.#families.map(async (family) => {
+      try {
+        await this.#senders[family]?.admit(newcomers.filter(({ subnet }) => subnet.family === family));
+      } catch (error) {
+        if (!(error instanceof HostError)) throw error;
+      }
+    });
+    await Promise.all([host.apply(entries), ...admit]);
+    await host.apply(
+      newcomers.map((to) => ({ kind: "route", route: tunnelRoute(to, this.#device(to.subnet.family)) })),
+    );
+  }
+
   // An error comes back as what it is, so that nobody need wait for it at once.
   async #look(): Promise<View | Error> {
     const { host } = this.#options;
@@ -286,4 +317,8 @@ export class KernelDataplane implements Dataplane {
     const removed = await host.apply(removals);
     return [...others, ...removed.flatMap((error) => (error ? [error.message] : []))];
   }
+}
+
+function identity({ subnet, publicIp, mac }: Destination): string {
+  return `${formatPrefix(subnet)} ${formatAddr(publicIp)} ${mac}`;
 }

@@ -12,6 +12,10 @@ import type { Destination } from "./peer-entries.ts";
 /** The table, one for each family: `ip twill-sender`, `ip6 twill-sender`. */
 export const SENDER_TABLE = "twill-sender";
 
+/** The chain that the kernel enters, and the one to which peers are added that came after the table was written. */
+export const INPUT = "input";
+export const NEWCOMERS = "newcomers";
+
 export interface SenderWant {
   readonly vni: number;
   readonly port: number;
@@ -71,18 +75,8 @@ export function senderRules(want: SenderWant): readonly SenderRule[] {
       [match("==", masked(destination, network), hex(network)), match("!=", masked(destination, own), hex(own))],
       drop("rx_bad_destination"),
     ),
-    ...bySubnetLength(peers).flatMap(([length, some]) =>
-      chunks(some).map((chunk) => ({
-        expr: [
-          match(
-            "==",
-            { concat: [outerSource(family), masked(source, { family, length })] },
-            { set: chunk.map(({ publicIp, subnet }) => ({ concat: [formatAddr(publicIp), hex(subnet)] })) },
-          ),
-          { accept: null },
-        ],
-      })),
-    ),
+    { expr: [{ jump: { target: NEWCOMERS } }] },
+    ...podRules(family, peers),
     rule([match("==", masked(source, network), hex(network))], drop("rx_spoofed_source")),
     ...chunks(want.ownAddrs).map((chunk) =>
       rule([match("==", source, { set: chunk.map(hex) })], drop("rx_spoofed_source")),
@@ -106,8 +100,30 @@ export function senderRules(want: SenderWant): readonly SenderRule[] {
   ];
 }
 
-export function senderChain(rules: readonly SenderRule[]): NftChain {
-  return { name: "input", type: "filter", hook: "input", priority: RAW, rules: rules.map(({ expr }) => expr) };
+/** The rules that let in what comes from pods of these peers. */
+export function podRules(family: Family, peers: readonly Destination[]): readonly SenderRule[] {
+  const source = payload(INNER[family].source, ADDR_BITS[family]);
+  return bySubnetLength(peers).flatMap(([length, some]) =>
+    chunks(some).map((chunk) => ({
+      expr: [
+        match(
+          "==",
+          { concat: [outerSource(family), masked(source, { family, length })] },
+          { set: chunk.map(({ publicIp, subnet }) => ({ concat: [formatAddr(publicIp), hex(subnet)] })) },
+        ),
+        { accept: null },
+      ],
+    })),
+  );
+}
+
+/** The table's chains, the one for newcomers empty. */
+export function senderChains(rules: readonly SenderRule[]): readonly NftChain[] {
+  const input = { name: INPUT, type: "filter", hook: "input", priority: RAW } as const;
+  return [
+    { name: NEWCOMERS, rules: [] },
+    { ...input, rules: rules.map(({ expr }) => expr) },
+  ];
 }
 
 // IPv6 puts fragments together after `input`, unless connection tracking has done so before it. A rule that looks at

@@ -1,7 +1,8 @@
 import type { Family } from "../../addr/family.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Host, NftChain } from "../../host/host.ts";
-import { SENDER_TABLE, type SenderRule, senderChain } from "./sender-rules.ts";
+import type { Destination } from "./peer-entries.ts";
+import { INPUT, NEWCOMERS, podRules, SENDER_TABLE, type SenderRule, senderChains } from "./sender-rules.ts";
 
 const NFT_FAMILY = { 4: "ip", 6: "ip6" } as const;
 
@@ -16,6 +17,7 @@ export class SenderTable {
   readonly #log: Logger;
   #wrote = "";
   #shown: string | undefined;
+  #hasNewcomers = false;
   #counters: readonly (string | undefined)[] = [];
   /** What the tables before the present one have counted, and the present one at its last reading. */
   readonly #before = new Map<string, bigint>();
@@ -29,21 +31,31 @@ export class SenderTable {
 
   /** Makes the table hold these rules. Throws a HostError. */
   async reconcile(rules: readonly SenderRule[]): Promise<void> {
-    const chain = senderChain(rules);
-    const wrote = JSON.stringify(chain);
+    const chains = senderChains(rules);
+    const wrote = JSON.stringify(chains);
     const have = await this.#read();
-    const wanted = wrote === this.#wrote;
+    const wanted = wrote === this.#wrote && !this.#hasNewcomers;
     if (wanted && have === this.#shown) return;
-    await this.#host.setNftTable(NFT_FAMILY[this.#family], SENDER_TABLE, [chain]);
+    await this.#host.setNftTable(NFT_FAMILY[this.#family], SENDER_TABLE, chains);
     for (const [name, count] of this.#now) this.#before.set(name, (this.#before.get(name) ?? 0n) + count);
     this.#now.clear();
     this.#counters = rules.map(({ counter }) => counter);
     this.#wrote = wrote;
     this.#shown = await this.#read();
+    this.#hasNewcomers = false;
     if (wanted) {
       this.#log.warn("the rules that check senders had been changed by somebody else, put back", {
         family: this.#family,
       });
+    }
+  }
+
+  /** Lets in what comes from these peers' pods from now on, until the next reconcile decides. Throws a HostError. */
+  async admit(peers: readonly Destination[]): Promise<void> {
+    if (this.#shown === undefined || peers.length === 0) return;
+    this.#hasNewcomers = true;
+    for (const { expr } of podRules(this.#family, peers)) {
+      await this.#host.addNftRule(NFT_FAMILY[this.#family], SENDER_TABLE, NEWCOMERS, expr);
     }
   }
 
@@ -62,7 +74,7 @@ export class SenderTable {
   }
 
   #count(chains: readonly NftChain[] | undefined): void {
-    const rules = chains?.length === 1 ? (chains[0]?.rules ?? []) : [];
+    const rules = chains?.find(({ name }) => name === INPUT)?.rules ?? [];
     if (rules.length !== this.#counters.length) return;
     this.#now.clear();
     for (const [i, name] of this.#counters.entries()) {
