@@ -47,6 +47,12 @@ export class DatagramFlow {
     this.#flood = await this.#from.netns.start(this.#command("flood"), options);
   }
 
+  /** Ends it without asking what came. */
+  async kill(): Promise<void> {
+    await this.#flood?.kill();
+    await this.#receiver.kill();
+  }
+
   /** Ends it and tells what came. */
   async end(): Promise<Received> {
     await this.#flood?.kill();
