@@ -1,6 +1,6 @@
 // A node changes its data plane while its pods run, and takes over a host that flannel has run.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { formatAddr } from "../../pkg/addr/addr.ts";
@@ -99,12 +99,18 @@ describe.skipIf(notRoot)(rootTitle("a node changes its data plane"), () => {
 
   test("after a crash nothing of the agent goes on running", async () => {
     const node = lab.node(1);
-    const children = async (): Promise<string> =>
-      (await node.netns.capture(["pgrep", "-fa", "^(ip|nft) monitor"])).stdout;
-    await until(async () => (await children()).split("\n").length >= 3);
+    // By process id: other labs on this machine have monitors of their own.
+    const children = async (): Promise<string[]> => {
+      const { stdout } = await node.netns.capture(["pgrep", "-P", String(node.twilld?.pid), "-f", "^(ip|nft) monitor"]);
+      return stdout.split("\n").filter((pid) => pid !== "");
+    };
+    await until(async () => (await children()).length >= 2);
+    const monitors = await children();
     await node.kill();
-    // Of this lab's two nodes one has no agent now. A lab's processes all see each other, so the other's are left.
-    await until(async () => (await children()).trim().split("\n").length === 2);
+    // One that has ended may wait for its parent to take notice; it has no command line any more.
+    const runs = (pid: string): boolean =>
+      existsSync(`/proc/${pid}/cmdline`) && readFileSync(`/proc/${pid}/cmdline`, "utf8") !== "";
+    await until(() => !monitors.some(runs));
     await node.start(["--dataplane=kernel"]);
     await node.ready();
   });
