@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 
 import { LinuxHost } from "../../pkg/host/linux-host.ts";
 import { rings, vxlanHostContract } from "../contract/host-vxlan.ts";
@@ -21,6 +21,7 @@ describe.skipIf(process.getuid?.() !== 0)("LinuxHost (needs root for network nam
 
   test("the bell rings for sysctls that were read, of which the kernel says nothing", async () => {
     const netns = makeNamespace();
+    onTestFinished(() => sh("ip", "netns", "delete", netns));
     const host = new LinuxHost({ netns });
     const path = "net/ipv6/conf/u0/accept_ra";
     const somebody = new LinuxHost({ netns });
@@ -28,22 +29,22 @@ describe.skipIf(process.getuid?.() !== 0)("LinuxHost (needs root for network nam
     expect(
       await rings(host, { kind: "sysctl", of: path }, (n) => somebody.setSysctl(path, n % 40 < 20 ? "0" : "2")),
     ).toBe(true);
-    sh("ip", "netns", "delete", netns);
   });
 
   test("the bell rings for rules of iptables-legacy", async () => {
     const netns = makeNamespace();
+    onTestFinished(() => sh("ip", "netns", "delete", netns));
     const host = new LinuxHost({ netns });
     const rules = [["-j", "ACCEPT"]];
     await host.setForwardChain(4, "legacy", "TWILL-TEST", rules);
     const change = async (n: number): Promise<unknown> =>
       n === 30 ? host.setForwardChain(4, "legacy", "TWILL-TEST", undefined) : undefined;
     expect(await rings(host, { kind: "iptables", of: "" }, change)).toBe(true);
-    sh("ip", "netns", "delete", netns);
   });
 
   test("the bell is hung up again when its monitor dies", async () => {
     const netns = makeNamespace();
+    onTestFinished(() => sh("ip", "netns", "delete", netns));
     const host = new LinuxHost({ netns });
     const children = (): string[] => readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").trim().split(" ");
     const before = new Set(children());
@@ -58,7 +59,6 @@ describe.skipIf(process.getuid?.() !== 0)("LinuxHost (needs root for network nam
     });
     expect(heard).toBe(true);
     expect(killed).toBe(2);
-    sh("ip", "netns", "delete", netns);
   });
 
   test("the address generation mode is set before the link comes up", async () => {
