@@ -24,6 +24,8 @@ export interface NodeOptions {
   /** Passed to every twilld of this node, behind the lab's own flags: the last of two values counts. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** What is started in place of bin/twilld, with the same flags behind it: a Node with flags of its own, say. */
+  readonly program?: readonly string[];
 }
 
 /** What the node needs of its lab. */
@@ -81,7 +83,7 @@ export class Node implements UnderlayHost, PodHost {
   /** The command line of its twilld. */
   commandLine(args: readonly string[] = []): string[] {
     return [
-      TWILLD,
+      ...(this.#options.program ?? [TWILLD]),
       `--etcd-endpoints=${this.#deps.etcdEndpoint}`,
       `--etcd-prefix=${this.#deps.etcdPrefix}`,
       "--iface=eth0",
