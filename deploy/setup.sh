@@ -40,6 +40,9 @@ missing_packages() {
   has iperf3 || echo iperf3
   has ping || echo iputils-ping
   has openssl || echo openssl
+  has tcpdump || echo tcpdump
+  has ethtool || echo ethtool
+  has pgrep || echo procps
   { has unshare && has nsenter && has setpriv; } || echo util-linux
   [ -x /usr/lib/cni/bridge ] || [ -x /opt/cni/bin/bridge ] || echo containernetworking-plugins
   for wanted; do has "${wanted%%=*}" || echo "${wanted#*=}"; done
