@@ -1,39 +1,27 @@
 // The commands that change something.
 
-import type { AgentClient } from "../../pkg/api/client.ts";
+import { type Call, EXIT, type Outcome } from "./command.ts";
 import { toJson } from "./to-json.ts";
 
-/** What a command printed, and whether all of it was done. */
-export interface Changed {
-  readonly text: string;
-  /** What could not be done, a sentence each. */
-  readonly problems: readonly string[];
-}
-
 /** Takes this node out of the cluster. */
-export async function leave(client: AgentClient, json: boolean): Promise<Changed> {
-  const left = await client.leave();
+export async function runLeave(call: Call): Promise<Outcome> {
+  const left = await (await call.agent()).leave();
   const { subnets, problems } = left;
   const given = subnets.length > 0 ? ` and given back ${subnets.join(" and ")}` : "";
-  return { text: json ? toJson(left) : `This node has left the cluster${given}. twilld ends.\n`, problems };
+  const text = call.json ? toJson(left) : `This node has left the cluster${given}. twilld ends.\n`;
+  return { text, code: problems.length === 0 ? EXIT.ok : EXIT.refused, problems };
 }
 
-/** `subnets` and `publicIps` as they stand on the command line: one, or one of each family with a comma between. */
-export async function reserve(
-  client: AgentClient,
-  json: boolean,
-  [subnets = "", publicIps = ""]: readonly string[],
-): Promise<Changed> {
-  const key = await client.reserve(subnets.split(","), publicIps.split(","));
+/** The arguments: one subnet and one address, or one of each family with a comma between. */
+export async function runReserve(call: Call): Promise<Outcome> {
+  const [subnets = "", publicIps = ""] = call.args;
+  const key = await (await call.agent()).reserve(subnets.split(","), publicIps.split(","));
   const text = `${key} is reserved for ${publicIps}; a node there that has another subnet takes it when it is restarted.\n`;
-  return { text: json ? toJson({ key }) : text, problems: [] };
+  return { text: call.json ? toJson({ key }) : text, code: EXIT.ok };
 }
 
-export async function unreserve(
-  client: AgentClient,
-  json: boolean,
-  [subnets = ""]: readonly string[],
-): Promise<Changed> {
-  const key = await client.unreserve(subnets.split(","));
-  return { text: json ? toJson({ key }) : `${key} is not reserved any more.\n`, problems: [] };
+export async function runUnreserve(call: Call): Promise<Outcome> {
+  const [subnets = ""] = call.args;
+  const key = await (await call.agent()).unreserve(subnets.split(","));
+  return { text: call.json ? toJson({ key }) : `${key} is not reserved any more.\n`, code: EXIT.ok };
 }

@@ -1,30 +1,70 @@
-/** What `twillctl --help` prints. */
-export const HELP = `twillctl asks the twill agent of this host, and tells it what to do.
+import type { Command, CommandFlag } from "./command.ts";
+import { COMMANDS, flagsOf, GLOBAL_FLAGS, usageOf, WATCH_FLAG } from "./commands.ts";
 
-Usage: twillctl [--socket PATH] [--json] COMMAND
+const WIDTH = 100;
+const INDENT = 17;
 
-Commands:
-  status         this node: its lease, data plane and etcd, and how each peer is reached
-  leases         every lease of the cluster that this node knows
-  reserve SUBNET PUBLIC-IP
-                 keep a subnet for the node at an address, also while it is away; in dual
-                 stack one of each family, with a comma between
-  unreserve SUBNET
-                 end a reservation; a node that lives there goes on with a lease
-  leave          take this node out of the cluster for good: no new pods, its subnet given back,
-                 device, routes and rules removed; twilld ends with exit code 0. Where it does not
-                 run, start it first
-
-Flags:
-  --socket PATH  the agent's control socket: <run-dir>/twilld.sock
-                 (environment TWILL_SOCKET, default /run/twill/twilld.sock)
-  --json         JSON for programs; times are milliseconds since 1970
-  --version      print the version
-  -h, --help     print this
-
-Exit codes:
-  0  done; status: the node is ready
-  1  status: the node is not ready for pods; else: it could not be done, or not wholly
+const EXIT_CODES = `Exit codes:
+  0  done; status: the node is ready; trace: nothing here stops the packet
+  1  status: the node is not ready for pods; trace: the packet stops; else: it could not be done,
+     or not wholly
   2  the command line is wrong
   3  the agent does not run, may not be asked, or cannot answer
 `;
+
+/** What `twillctl --help` prints. */
+export function helpText(): string {
+  return [
+    "twillctl asks the twill agent of this host, tells it what to do, and looks for what is wrong.",
+    "",
+    "Usage: twillctl [--socket PATH] [--json] COMMAND",
+    "       twillctl COMMAND --help",
+    "",
+    "Commands:",
+    ...COMMANDS.flatMap((command) => entry(usageOf(command), command.summary)),
+    "",
+    "Flags:",
+    ...[...GLOBAL_FLAGS, WATCH_FLAG].flatMap((flag) => entry(flagUsage(flag), flag.help)),
+    "",
+    EXIT_CODES,
+  ].join("\n");
+}
+
+/** What `twillctl COMMAND --help` prints. */
+export function commandHelp(command: Command): string {
+  return [
+    `Usage: twillctl ${usageOf(command)}`,
+    "",
+    ...wrap(sentence(command.summary), WIDTH),
+    "",
+    "Flags:",
+    ...flagsOf(command).flatMap((flag) => entry(flagUsage(flag), flag.help)),
+    "",
+  ].join("\n");
+}
+
+function flagUsage({ name, alias, arg }: CommandFlag): string {
+  return `${alias === undefined ? "" : `-${alias}, `}--${name}${arg === undefined ? "" : ` ${arg}`}`;
+}
+
+function entry(head: string, text: string): string[] {
+  const [first = "", ...rest] = wrap(text, WIDTH - INDENT);
+  const lines = [first, ...rest].map((line) => " ".repeat(INDENT) + line);
+  const start = `  ${head}`;
+  if (start.length > INDENT - 2) return [start, ...lines];
+  return [start.padEnd(INDENT) + first, ...lines.slice(1)];
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}

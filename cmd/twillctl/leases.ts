@@ -1,6 +1,30 @@
 import type { LeaseStatus } from "../../pkg/api/status.ts";
 import { span } from "./amounts.ts";
+import { type Call, EXIT, type Outcome } from "./command.ts";
 import { type Cell, type Screen, table } from "./screen.ts";
+import { toJson } from "./to-json.ts";
+
+/** The leases as the agent knows them, or with --etcd as they stand there. */
+export async function runLeases(call: Call): Promise<Outcome> {
+  const { leases, problems } = call.flags.get("etcd") === "true" ? await fromEtcd(call) : await fromAgent(call);
+  return { text: call.json ? toJson({ leases }) : showLeases(leases, call.screen), code: EXIT.ok, problems };
+}
+
+interface Found {
+  readonly leases: readonly LeaseStatus[];
+  /** A sentence for each that cannot be read. */
+  readonly problems: readonly string[];
+}
+
+async function fromAgent(call: Call): Promise<Found> {
+  return { leases: await (await call.agent()).leases(), problems: [] };
+}
+
+async function fromEtcd(call: Call): Promise<Found> {
+  const { withRegistry } = await import("./etcd.ts");
+  const { leasesInEtcd } = await import("./leases-in-etcd.ts");
+  return withRegistry(call, ({ registry }) => leasesInEtcd(registry, call.screen.now));
+}
 
 const HEADING = ["SUBNET", "NODE", "ADDRESS", "BACKEND", "DATA PLANE", "EXPIRES"];
 

@@ -6,6 +6,11 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit();
 });
 
-void run(process.argv.slice(2), process.env, process).then((code) => {
+// The first Ctrl-C ends what is shown in good order, the second at once.
+const stop = new AbortController();
+process.once("SIGINT", () => stop.abort());
+
+const { stdout, stderr, stdin } = process;
+void run(process.argv.slice(2), process.env, { stdout, stderr, stdin, signal: stop.signal }).then((code) => {
   process.exitCode = code;
 });

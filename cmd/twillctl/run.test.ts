@@ -9,7 +9,9 @@ import { type Control, type Left, RefusedError } from "../../pkg/api/control.ts"
 import { serveApi } from "../../pkg/api/server.ts";
 import { MemoryLogger } from "../../pkg/base/logger.ts";
 import { VERSION } from "../../pkg/base/version.ts";
-import { EXIT, run } from "./run.ts";
+import { EXIT } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
+import { run } from "./run.ts";
 import { ownLease, sample } from "./sample.ts";
 
 let dir = "";
@@ -133,11 +135,16 @@ test("without an agent one sentence and 3", async () => {
   );
 });
 
+const NAMES = COMMANDS.map(({ name }) => name).join(", ");
+
 const usage = [
-  { argv: [], says: ["no command is given: give one of status, leases, reserve, unreserve, leave"] },
+  { argv: [], says: [`no command is given: give one of ${NAMES}`] },
   { argv: ["statsu"], says: ['unknown command "statsu": did you mean status?'] },
-  { argv: ["reboot"], says: ['unknown command "reboot": give one of status, leases, reserve, unreserve, leave'] },
-  { argv: ["toString"], says: ['unknown command "toString": give one of status, leases, reserve, unreserve, leave'] },
+  { argv: ["reboot"], says: [`unknown command "reboot": give one of ${NAMES}`] },
+  { argv: ["toString"], says: [`unknown command "toString": give one of ${NAMES}`] },
+  { argv: ["config"], says: ["config needs another word: give one of config check, config set"] },
+  { argv: ["config", "chekc"], says: ["config needs another word: give one of config check, config set"] },
+  { argv: ["status", "--force"], says: ["status takes no flag --force"] },
   { argv: ["status", "node-b"], says: ['status takes no argument "node-b"'] },
   { argv: ["--jsn", "--socket", "x", "leases"], says: ["unknown flag --jsn: did you mean --json?"] },
   {
@@ -158,12 +165,41 @@ for (const { argv, says } of usage) {
   });
 }
 
+test("every command has a help text of its own that fits 100 columns", async () => {
+  for (const { name } of COMMANDS) {
+    out = "";
+    expect(await run([...name.split(" "), "--help"], {}, terminal)).toBe(EXIT.ok);
+    expect(out).toMatch(new RegExp(`^Usage: twillctl ${name}`));
+    expect(out.split("\n").filter((line) => line.length > 100)).toEqual([]);
+  }
+});
+
+test("--watch shows a command again and again until it is told to stop, with --json a line each", async () => {
+  await serve();
+  const ctrlC = new AbortController();
+  const write = (text: string): void => {
+    out += text;
+    if (out.split("\n").length > 2) ctrlC.abort();
+  };
+  const screen = { ...terminal, stdout: { write }, signal: ctrlC.signal };
+  expect(await run(["status", "--watch", "--json"], { TWILL_SOCKET: socket }, screen)).toBe(EXIT.ok);
+  const lines = out.trimEnd().split("\n");
+  expect(lines.map((line) => (JSON.parse(line) as { node: { name: string } }).node.name)).toEqual(["node-a", "node-a"]);
+});
+
 test("--help fits 100 columns and tells commands and exit codes", async () => {
-  expect(await run(["status", "-h"], {}, terminal)).toBe(EXIT.ok);
+  expect(await run(["-h"], {}, terminal)).toBe(EXIT.ok);
   const lines = out.split("\n");
   expect(lines.filter((line) => line.length > 100)).toEqual([]);
   expect(lines).toContain("Usage: twillctl [--socket PATH] [--json] COMMAND");
-  for (const start of ["  status ", "  leases ", "  --socket PATH ", "  0  ", "  1  ", "  2  ", "  3  "])
+  for (const start of [
+    ...COMMANDS.map(({ name }) => `  ${name}`),
+    "  --socket PATH",
+    "  0  ",
+    "  1  ",
+    "  2  ",
+    "  3  ",
+  ])
     expect(lines.filter((line) => line.startsWith(start))).toHaveLength(1);
 });
 

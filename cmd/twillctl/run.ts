@@ -1,140 +1,181 @@
 import type { AgentClient } from "../../pkg/api/client.ts";
-import { describeError } from "../../pkg/base/errors.ts";
-import { type FlagShape, parseGoFlags } from "../../pkg/base/go-flags.ts";
+import { requireAgent } from "../../pkg/api/reach.ts";
+import { sleep, systemClock } from "../../pkg/base/clock.ts";
+import { ConfigError, describeError } from "../../pkg/base/errors.ts";
+import { type GivenFlag, parseGoFlags } from "../../pkg/base/go-flags.ts";
 import { nearest } from "../../pkg/base/nearest.ts";
 import { VERSION } from "../../pkg/base/version.ts";
-import { type Changed, leave, reserve, unreserve } from "./changes.ts";
-import { HELP } from "./help.ts";
-import { showLeases } from "./leases.ts";
-import { showStatus } from "./status.ts";
-import { toJson } from "./to-json.ts";
+import { type Call, type Command, type Environment, EXIT } from "./command.ts";
+import { allFlags, COMMANDS, flagsOf, usageOf } from "./commands.ts";
+import { commandHelp, helpText } from "./help.ts";
 import type { Screen } from "./screen.ts";
 
-/** How twillctl ends; scripts decide by it. */
-export const EXIT = { ok: 0, notReady: 1, refused: 1, usage: 2, unreachable: 3 } as const;
-
 const DEFAULT_SOCKET = "/run/twill/twilld.sock";
+const WATCH_MS = 1000;
+// ECMA-48 section 8.3: cursor to the first place, and everything behind it erased.
+const FIRST_PLACE = "\u001b[H";
+const ERASE_REST = "\u001b[J";
+const ERASE_ALL = "\u001b[2J";
 
-const FLAGS: readonly FlagShape[] = [
-  { name: "socket", kind: "value" },
-  { name: "json", kind: "bool" },
-  { name: "version", kind: "bool" },
-  { name: "help", alias: "h", kind: "bool" },
-];
-
-/** A command: the arguments that it takes, by their names in --help, and what it does with them. */
-interface Command {
-  readonly takes: readonly string[];
-  readonly run: (client: AgentClient, json: boolean, screen: Screen, args: readonly string[]) => Promise<Outcome>;
-}
-
-const COMMANDS: Readonly<Record<string, Command>> = {
-  status: { takes: [], run: runStatus },
-  leases: { takes: [], run: runLeases },
-  reserve: { takes: ["SUBNET", "PUBLIC-IP"], run: changing(reserve) },
-  unreserve: { takes: ["SUBNET"], run: changing(unreserve) },
-  leave: { takes: [], run: changing(leave) },
-};
-
-/** The process as far as twillctl writes to it. */
+/** The process as far as twillctl uses it. */
 export interface Terminal {
   readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number };
   readonly stderr: { write(text: string): unknown };
+  readonly stdin?: AsyncIterable<Buffer | string>;
+  /** Aborts at Ctrl-C. */
+  readonly signal?: AbortSignal;
 }
 
 /** Runs one command and resolves to the exit code; everything that goes wrong is a sentence on stderr. */
-export async function run(
-  argv: readonly string[],
-  env: Readonly<Record<string, string | undefined>>,
-  { stdout, stderr }: Terminal,
-): Promise<number> {
-  const { given, positionals, problems } = parseGoFlags(argv, FLAGS);
+export async function run(argv: readonly string[], env: Environment, terminal: Terminal): Promise<number> {
+  const { stdout, stderr } = terminal;
+  const { given, positionals, problems } = parseGoFlags(argv, allFlags());
   const flags = new Map(given.map(({ name, value }) => [name, value]));
-  if (isOn(flags, "help")) {
-    stdout.write(HELP);
+  const words = positionals.map(({ text }) => text);
+  const command = commandOf(words);
+  const args = words.slice(command ? command.name.split(" ").length : 1);
+  if (flags.get("help") === "true") {
+    stdout.write(command ? commandHelp(command) : helpText());
     return EXIT.ok;
   }
-  if (isOn(flags, "version")) {
+  if (flags.get("version") === "true") {
     stdout.write(`twillctl ${VERSION}\n`);
     return EXIT.ok;
   }
-  const [command = "", ...args] = positionals.map(({ text }) => text);
-  const wrong = [...problems, ...usageProblems(command, args)];
-  const chosen = COMMANDS[command];
-  if (wrong.length > 0 || !chosen) {
+  const wrong = [...problems, ...(command ? misuses(command, args, given) : [unknownCommand(words)])];
+  if (wrong.length > 0 || !command) {
     for (const problem of wrong) stderr.write(`twillctl: ${problem}\n`);
     stderr.write("twillctl --help tells what there is.\n");
     return EXIT.usage;
   }
+  const socket = flags.get("socket") || env["TWILL_SOCKET"] || DEFAULT_SOCKET;
+  const agent = new LazyAgent(socket);
+  const call: Call = {
+    args,
+    flags,
+    given,
+    env,
+    json: flags.get("json") === "true",
+    screen: screenOf(terminal, env),
+    socket,
+    signal: terminal.signal ?? new AbortController().signal,
+    agent: () => agent.get(),
+    stdin: () => readAll(terminal.stdin),
+    write: (text) => void stdout.write(text),
+  };
+  try {
+    return flags.get("watch") === "true" ? await watch(command, call, terminal) : await once(command, call, terminal);
+  } catch (error) {
+    for (const problem of error instanceof ConfigError ? error.problems : [describeError(error)])
+      stderr.write(`twillctl: ${problem}\n`);
+    return exitCode(error);
+  } finally {
+    agent.close();
+  }
+}
+
+async function once(command: Command, call: Call, { stdout, stderr }: Terminal): Promise<number> {
+  const { text, code, problems = [] } = await (await command.load())(call);
+  stdout.write(text);
+  for (const problem of problems) stderr.write(`twillctl: ${problem}\n`);
+  return code;
+}
+
+async function watch(command: Command, call: Call, terminal: Terminal): Promise<number> {
+  const run = await command.load();
+  const { stdout, stderr } = terminal;
+  const erase = stdout.isTTY === true && !call.json;
+  if (erase) stdout.write(ERASE_ALL);
+  while (!call.signal.aborted) {
+    const { text, problems = [] } = await run({ ...call, screen: screenOf(terminal, call.env) });
+    // A line for each time, so that a program that reads them knows where one ends.
+    const shown = call.json ? `${oneLine(text)}\n` : text;
+    stdout.write(erase ? `${FIRST_PLACE}${shown.replaceAll("\n", "\u001b[K\n")}${ERASE_REST}` : shown);
+    for (const problem of problems) stderr.write(`twillctl: ${problem}\n`);
+    await sleep(systemClock, WATCH_MS, call.signal);
+  }
+  return EXIT.ok;
+}
+
+// Outside of strings JSON has white space only between its parts, and inside of them no line ends.
+function oneLine(json: string): string {
+  return json
+    .split("\n")
+    .map((line) => line.trim())
+    .join("");
+}
+
+function screenOf({ stdout }: Terminal, env: Environment): Screen {
   const terminal = stdout.isTTY === true;
-  const screen: Screen = {
+  return {
     width: terminal ? (stdout.columns ?? 80) : undefined,
     colours: terminal && !env["NO_COLOR"] && env["TERM"] !== "dumb",
-    now: Date.now(),
+    now: systemClock.wall(),
   };
-  const socket = flags.get("socket") || env["TWILL_SOCKET"] || DEFAULT_SOCKET;
-  try {
-    // gRPC takes longer to load than all the rest, and a usage error does not need it.
+}
+
+/** The client of the agent, made when it is first asked for. */
+class LazyAgent {
+  readonly #socket: string;
+  #client: Promise<AgentClient> | undefined;
+
+  constructor(socket: string) {
+    this.#socket = socket;
+  }
+
+  get(): Promise<AgentClient> {
+    this.#client ??= this.#connect();
+    return this.#client;
+  }
+
+  close(): void {
+    this.#client?.then(
+      (client) => client.close(),
+      () => undefined,
+    );
+  }
+
+  async #connect(): Promise<AgentClient> {
+    // gRPC takes longer to load than all the rest, and where nobody answers it is of no use.
+    await requireAgent(this.#socket);
     const { AgentClient } = await import("../../pkg/api/client.ts");
-    const client = await AgentClient.connect(socket);
-    try {
-      const { text, code, problems = [] } = await chosen.run(client, isOn(flags, "json"), screen, args);
-      stdout.write(text);
-      for (const problem of problems) stderr.write(`twillctl: ${problem}\n`);
-      return code;
-    } finally {
-      client.close();
-    }
-  } catch (error) {
-    stderr.write(`twillctl: ${describeError(error)}\n`);
-    return error instanceof Error && error.name === "RefusedError" ? EXIT.refused : EXIT.unreachable;
+    return AgentClient.connect(this.#socket);
   }
 }
 
-interface Outcome {
-  readonly text: string;
-  readonly code: number;
-  /** For stderr. */
-  readonly problems?: readonly string[];
+function exitCode(error: unknown): number {
+  const name = error instanceof Error ? error.name : "";
+  // A config that is wrong was given to be looked at; a flag that is wrong is a ConfigError with a flag's name.
+  if (name === "UsageError") return EXIT.usage;
+  return name === "RefusedError" || name === "ConfigError" ? EXIT.refused : EXIT.unreachable;
 }
 
-async function runStatus(client: AgentClient, json: boolean, screen: Screen): Promise<Outcome> {
-  const status = await client.status();
-  return {
-    text: json ? toJson(status) : showStatus(status, screen),
-    code: status.ready ? EXIT.ok : EXIT.notReady,
-  };
+function commandOf(words: readonly string[]): Command | undefined {
+  return COMMANDS.find(({ name }) => name === words.slice(0, name.split(" ").length).join(" "));
 }
 
-async function runLeases(client: AgentClient, json: boolean, screen: Screen): Promise<Outcome> {
-  const leases = await client.leases();
-  return { text: json ? toJson({ leases }) : showLeases(leases, screen), code: EXIT.ok };
+function unknownCommand(words: readonly string[]): string {
+  const names = COMMANDS.map(({ name }) => name);
+  const [word] = words;
+  if (word === undefined) return `no command is given: give one of ${names.join(", ")}`;
+  const family = names.filter((name) => name.startsWith(`${word} `));
+  if (family.length > 0) return `${word} needs another word: give one of ${family.join(", ")}`;
+  const near = nearest(word, names) ?? nearest(words.slice(0, 2).join(" "), names);
+  return `unknown command ${JSON.stringify(word)}: ${near ? `did you mean ${near}?` : `give one of ${names.join(", ")}`}`;
 }
 
-function changing(
-  change: (client: AgentClient, json: boolean, args: readonly string[]) => Promise<Changed>,
-): Command["run"] {
-  return async (client, json, _screen, args) => {
-    const { text, problems } = await change(client, json, args);
-    return { text, code: problems.length === 0 ? EXIT.ok : EXIT.refused, problems };
-  };
-}
-
-function usageProblems(command: string, args: readonly string[]): string[] {
-  const names = Object.keys(COMMANDS);
-  if (command === "") return [`no command is given: give one of ${names.join(", ")}`];
-  const takes = Object.hasOwn(COMMANDS, command) ? COMMANDS[command]?.takes : undefined;
-  if (!takes) {
-    const near = nearest(command, names);
-    return [
-      `unknown command ${JSON.stringify(command)}: ${near ? `did you mean ${near}?` : `give one of ${names.join(", ")}`}`,
-    ];
-  }
+function misuses(command: Command, args: readonly string[], given: readonly GivenFlag[]): string[] {
+  const { name, takes, mayTake = [] } = command;
+  const known = new Set(flagsOf(command).map((flag) => flag.name));
+  const foreign = given.filter((flag) => !known.has(flag.name)).map((flag) => `${name} takes no flag --${flag.name}`);
   if (args.length < takes.length)
-    return [`${command} needs ${takes.join(" and ")}: twillctl ${command} ${takes.join(" ")}`];
-  return args.slice(takes.length).map((text) => `${command} takes no argument ${JSON.stringify(text)}`);
+    return [...foreign, `${name} needs ${takes.join(" and ")}: twillctl ${usageOf(command)}`];
+  const over = args.slice(takes.length + mayTake.length);
+  return [...foreign, ...over.map((text) => `${name} takes no argument ${JSON.stringify(text)}`)];
 }
 
-function isOn(flags: ReadonlyMap<string, string>, name: string): boolean {
-  return flags.get(name) === "true";
+async function readAll(stdin: Terminal["stdin"]): Promise<string> {
+  const parts: Buffer[] = [];
+  for await (const part of stdin ?? []) parts.push(Buffer.from(part));
+  return Buffer.concat(parts).toString();
 }

@@ -1,7 +1,16 @@
 import type { DataplaneStatus, EtcdStatus, PeerStatus, Status } from "../../pkg/api/status.ts";
 import { bytes, span } from "./amounts.ts";
+import { type Call, EXIT, type Outcome } from "./command.ts";
 import { expiry } from "./leases.ts";
 import { type Cell, type Colour, paint, printable, type Screen, table } from "./screen.ts";
+import { toJson } from "./to-json.ts";
+
+/** This node; it ends with 1 where the node is not ready. */
+export async function runStatus(call: Call): Promise<Outcome> {
+  const status = await (await call.agent()).status();
+  const text = call.json ? toJson(status) : showStatus(status, call.screen);
+  return { text, code: status.ready ? EXIT.ok : EXIT.notReady };
+}
 
 /** The node as an operator wants to see it: ready or why not, then the facts, then the peers. */
 export function showStatus(status: Status, screen: Screen): string {

@@ -7,7 +7,8 @@ import { Client, credentials, type ServiceError, status as code } from "@grpc/gr
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { errorCode } from "../base/errors.ts";
 import { MemoryLogger } from "../base/logger.ts";
-import { AgentClient, describeRefusal } from "./client.ts";
+import { AgentClient } from "./client.ts";
+import { describeRefusal } from "./reach.ts";
 import { type Control, RefusedError } from "./control.ts";
 import { type ApiServer, serveApi } from "./server.ts";
 import { HEALTH_SERVICE } from "./service.ts";

@@ -1,9 +1,8 @@
 import { Client, credentials, type MethodDefinition, type ServiceError, status } from "@grpc/grpc-js";
 import { systemClock } from "../base/clock.ts";
-import { errorCode } from "../base/errors.ts";
 import { type Left, RefusedError } from "./control.ts";
+import { AgentUnreachableError, requireAgent } from "./reach.ts";
 import { AGENT_SERVICE } from "./service.ts";
-import { probeSocket } from "./socket.ts";
 import type { LeaseStatus, Status } from "./status.ts";
 import { decodeLease, decodeStatus } from "./wire.ts";
 
@@ -11,11 +10,6 @@ import { decodeLease, decodeStatus } from "./wire.ts";
 const CALL_TIMEOUT_MS = 5000;
 /** For calls that change something: the agent asks etcd, and changes the host. */
 const CHANGE_TIMEOUT_MS = 30_000;
-
-/** No agent answers at the socket. The message is one sentence that says what to do. */
-export class AgentUnreachableError extends Error {
-  override readonly name = "AgentUnreachableError";
-}
 
 /** Calls the agent of this host over its unix socket. */
 export class AgentClient {
@@ -34,8 +28,7 @@ export class AgentClient {
 
   /** `timeout` is for each call, in milliseconds. Throws an AgentUnreachableError where nobody answers at the path. */
   static async connect(socket: string, timeout = CALL_TIMEOUT_MS): Promise<AgentClient> {
-    const refused = await probeSocket(socket);
-    if (refused) throw new AgentUnreachableError(describeRefusal(socket, refused));
+    await requireAgent(socket);
     return new AgentClient(socket, timeout);
   }
 
@@ -93,20 +86,5 @@ export class AgentClient {
       return new Error("the agent does not know this call: it is older than this twillctl");
     if (error.code === status.FAILED_PRECONDITION) return new RefusedError(error.details);
     return new Error(`the agent cannot answer: ${error.details}`);
-  }
-}
-
-/** One sentence for why nobody can be reached at the socket, with the next step. */
-export function describeRefusal(socket: string, error: Error): string {
-  switch (errorCode(error) ?? "") {
-    case "ENOENT":
-      return `no agent runs here: there is no ${socket}; start twilld, or give its socket by --socket`;
-    case "ECONNREFUSED":
-      return `no agent runs here: nobody listens on ${socket}; start twilld again`;
-    case "EACCES":
-    case "EPERM":
-      return `no permission to use ${socket}: run this as root, for example with sudo`;
-    default:
-      return `cannot connect to ${socket}: ${error.message}`;
   }
 }

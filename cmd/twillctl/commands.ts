@@ -1,0 +1,103 @@
+import { FLAGS as AGENT_FLAGS } from "../../pkg/agent/flag-table.ts";
+import type { Command, CommandFlag } from "./command.ts";
+
+/** What every command takes. */
+export const GLOBAL_FLAGS: readonly CommandFlag[] = [
+  {
+    name: "socket",
+    kind: "value",
+    arg: "PATH",
+    help: "the agent's control socket: <run-dir>/twilld.sock (environment TWILL_SOCKET, default /run/twill/twilld.sock)",
+  },
+  { name: "json", kind: "bool", help: "JSON for programs; times are milliseconds since 1970" },
+  { name: "version", kind: "bool", help: "print the version" },
+  { name: "help", alias: "h", kind: "bool", help: "print this" },
+];
+
+/** What those take that can show themselves again and again. */
+export const WATCH_FLAG: CommandFlag = {
+  name: "watch",
+  alias: "w",
+  kind: "bool",
+  help: "show it every second until Ctrl-C; with --json one line for each time",
+};
+
+/** For what is read from etcd or written there without the agent; as twilld's, also in the environment. */
+const ETCD_FLAGS: readonly CommandFlag[] = AGENT_FLAGS.filter((flag) => flag.group === "etcd");
+
+/** Every command, in the order of the help text. */
+export const COMMANDS: readonly Command[] = [
+  {
+    name: "status",
+    takes: [],
+    watchable: true,
+    summary: "this node: its lease, data plane and etcd, and how each peer is reached",
+    load: async () => (await import("./status.ts")).runStatus,
+  },
+  {
+    name: "leases",
+    takes: [],
+    watchable: true,
+    flags: [{ name: "etcd", kind: "bool", help: "read them from etcd instead of the agent" }, ...ETCD_FLAGS],
+    summary: "every lease of the cluster that this node knows; with --etcd those that stand in etcd",
+    load: async () => (await import("./leases.ts")).runLeases,
+  },
+  {
+    name: "trace",
+    takes: ["POD-IP"],
+    summary:
+      "step by step the lease, route, neighbour, FDB entry, device, peer and MTU that a packet from this node " +
+      "to an address would use, and where it would stop",
+    load: async () => (await import("./trace.ts")).runTrace,
+  },
+  {
+    name: "config check",
+    takes: ["FILE|-"],
+    summary: "check a network config, and print the values that it gives with every default filled in",
+    load: async () => (await import("./config-check.ts")).runConfigCheck,
+  },
+  {
+    name: "config set",
+    takes: ["FILE|-"],
+    flags: [{ name: "force", kind: "bool", help: "also where living leases do not fit the new config" }, ...ETCD_FLAGS],
+    summary: "write a network config to etcd once it is found right beside the leases that live there",
+    load: async () => (await import("./config-set.ts")).runConfigSet,
+  },
+  {
+    name: "reserve",
+    takes: ["SUBNET", "PUBLIC-IP"],
+    summary:
+      "keep a subnet for the node at an address, also while it is away; in dual stack one of each family, with a " +
+      "comma between",
+    load: async () => (await import("./changes.ts")).runReserve,
+  },
+  {
+    name: "unreserve",
+    takes: ["SUBNET"],
+    summary: "end a reservation; a node that lives there goes on with a lease",
+    load: async () => (await import("./changes.ts")).runUnreserve,
+  },
+  {
+    name: "leave",
+    takes: [],
+    summary:
+      "take this node out of the cluster for good: no new pods, its subnet given back, device, routes and rules " +
+      "removed; twilld ends with exit code 0. Where it does not run, start it first",
+    load: async () => (await import("./changes.ts")).runLeave,
+  },
+];
+
+/** The flags that a command takes. */
+export function flagsOf(command: Command): readonly CommandFlag[] {
+  return [...GLOBAL_FLAGS, ...(command.watchable ? [WATCH_FLAG] : []), ...(command.flags ?? [])];
+}
+
+/** Every flag that some command takes, once. */
+export function allFlags(): readonly CommandFlag[] {
+  return [...new Map(COMMANDS.flatMap(flagsOf).map((flag) => [flag.name, flag])).values()];
+}
+
+/** "reserve SUBNET PUBLIC-IP", "probe [NODE|POD-IP]". */
+export function usageOf(command: Command): string {
+  return [command.name, ...command.takes, ...(command.mayTake ?? []).map((name) => `[${name}]`)].join(" ");
+}
