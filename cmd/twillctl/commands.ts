@@ -43,6 +43,22 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import("./leases.ts")).runLeases,
   },
   {
+    name: "peers",
+    takes: [],
+    watchable: true,
+    summary: "every other node: whether it is programmed and answers, round trip, loss, path MTU and traffic",
+    load: async () => (await import("./peers.ts")).runPeers,
+  },
+  {
+    name: "probe",
+    takes: [],
+    mayTake: ["NODE|POD-IP"],
+    summary:
+      "measure the way to every peer now, or to one, or to a pod there: echoes over the overlay and, where those are " +
+      "lost, on the underlay; the largest packet that passes; TCP",
+    load: async () => (await import("./probe.ts")).runProbe,
+  },
+  {
     name: "trace",
     takes: ["POD-IP"],
     summary:

@@ -15,6 +15,10 @@ import { HostGwDataplane } from "../../pkg/dataplane/hostgw/hostgw-dataplane.ts"
 import { KernelDataplane } from "../../pkg/dataplane/kernel/kernel-dataplane.ts";
 import { TunDataplane } from "../../pkg/dataplane/tun/tun-dataplane.ts";
 import { LinuxHost } from "../../pkg/host/linux-host.ts";
+import { LinuxEcho } from "../../pkg/probe/linux-echo.ts";
+import { Prober } from "../../pkg/probe/prober.ts";
+import { targetsOf } from "../../pkg/probe/target.ts";
+import { tcpProbe } from "../../pkg/probe/tcp.ts";
 import { EtcdRegistry } from "../../pkg/subnet/etcd-registry.ts";
 
 // Beside this file, as the source and as the bundle.
@@ -84,16 +88,19 @@ function dataplanes(config: AgentConfig, host: LinuxHost, log: Logger): World["o
 
 function servicesOf(config: AgentConfig, log: Logger): Service[] {
   const { healthz, runDir } = config;
+  const deps = { clock: systemClock, random: Math.random };
+  const prober = new Prober({ echo: new LinuxEcho(deps), tcp: tcpProbe(deps.clock), ...deps });
   const api: Service = async (source, signal) => {
-    const server = await serveApi({ socket: join(runDir, "twilld.sock"), source, log, signal });
+    const server = await serveApi({ socket: join(runDir, "twilld.sock"), source, probes: prober, log, signal });
     await server.done;
   };
-  if (!healthz) return [api];
+  const probing: Service = (agent, signal) => prober.run(() => targetsOf(agent.status()), signal);
+  if (!healthz) return [api, probing];
   const health: Service = async (source, signal) => {
     const server = await serveHealth(healthz, source, signal);
     await server.done;
   };
-  return [api, health];
+  return [api, probing, health];
 }
 
 // The first signal asks for an orderly end, which takes two seconds at most; the second does not wait for it.

@@ -1,6 +1,8 @@
 import { Client, credentials, type MethodDefinition, type ServiceError, status } from "@grpc/grpc-js";
 import { systemClock } from "../base/clock.ts";
 import { type Left, RefusedError } from "./control.ts";
+import type { PeerProbe, Probed } from "./probe.ts";
+import { decodeProbe, decodeProbed } from "./probe-wire.ts";
 import { AgentUnreachableError, requireAgent } from "./reach.ts";
 import { AGENT_SERVICE } from "./service.ts";
 import type { LeaseStatus, Status } from "./status.ts";
@@ -10,6 +12,8 @@ import { decodeLease, decodeStatus } from "./wire.ts";
 const CALL_TIMEOUT_MS = 5000;
 /** For calls that change something: the agent asks etcd, and changes the host. */
 const CHANGE_TIMEOUT_MS = 30_000;
+/** Silence is waited for: seconds for each peer of twenty. */
+const PROBE_TIMEOUT_MS = 300_000;
 
 /** Calls the agent of this host over its unix socket. */
 export class AgentClient {
@@ -57,6 +61,16 @@ export class AgentClient {
   /** Ends a reservation. Resolves to the key. */
   async unreserve(subnets: readonly string[]): Promise<string> {
     return (await this.#call(AGENT_SERVICE.Unreserve, { subnets: [...subnets] }, CHANGE_TIMEOUT_MS)).key ?? "";
+  }
+
+  /** What was measured of every peer so far. */
+  async probes(): Promise<readonly PeerProbe[]> {
+    return ((await this.#call(AGENT_SERVICE.ListProbes, {})).probes ?? []).map(decodeProbe);
+  }
+
+  /** Measures a peer now, or all of them for "". Throws a RefusedError where there is no such peer. */
+  async probe(target: string): Promise<Probed> {
+    return decodeProbed(await this.#call(AGENT_SERVICE.Probe, { target }, PROBE_TIMEOUT_MS));
   }
 
   close(): void {

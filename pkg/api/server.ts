@@ -7,6 +7,8 @@ import type { Logger } from "../base/logger.ts";
 import { AGENT_SERVICE, AGENT_SERVICE_NAME, HEALTH_SERVICE } from "./service.ts";
 import { placeSocket, type PlacedSocket } from "./socket.ts";
 import { type Control, RefusedError } from "./control.ts";
+import type { ProbeSource } from "./probe.ts";
+import { encodeProbe, encodeProbed } from "./probe-wire.ts";
 import type { StatusSource } from "./status.ts";
 import { encodeLease, encodeStatus } from "./wire.ts";
 
@@ -26,10 +28,12 @@ export interface ApiServer {
 export async function serveApi(options: {
   readonly socket: string;
   readonly source: Control;
+  /** Without it nothing is measured. */
+  readonly probes?: ProbeSource;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }): Promise<ApiServer> {
-  const { socket, source, log, signal } = options;
+  const { socket, source, probes = NO_PROBES, log, signal } = options;
   const server = new Server();
   server.addService(AGENT_SERVICE, {
     Status: answer(log, () => ({ status: encodeStatus(source.status()) })),
@@ -42,6 +46,8 @@ export async function serveApi(options: {
       key: await source.reserve(subnets ?? [], publicIps ?? []),
     })),
     Unreserve: answer(log, async ({ subnets }) => ({ key: await source.unreserve(subnets ?? []) })),
+    ListProbes: answer(log, () => ({ probes: probes.probes().map(encodeProbe) })),
+    Probe: answer(log, async ({ target }) => encodeProbed(await probes.probe(target ?? ""))),
   });
   server.addService(HEALTH_SERVICE, { Check: checkHealth(source, log) });
   let placed: PlacedSocket;
@@ -53,6 +59,8 @@ export async function serveApi(options: {
   }
   return { done: closeAtAbort(server, placed, signal) };
 }
+
+const NO_PROBES: ProbeSource = { probes: () => [], probe: async () => ({ peers: [], address: undefined }) };
 
 async function bind(server: Server, path: string): Promise<void> {
   await new Promise<void>((resolve, reject) => {

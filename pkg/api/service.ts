@@ -14,6 +14,8 @@ export const AGENT_SERVICE = {
   Leave: unary("/twill.v1.Agent/Leave", twill.v1.LeaveRequest, twill.v1.LeaveResponse),
   Reserve: unary("/twill.v1.Agent/Reserve", twill.v1.ReserveRequest, twill.v1.ReserveResponse),
   Unreserve: unary("/twill.v1.Agent/Unreserve", twill.v1.UnreserveRequest, twill.v1.UnreserveResponse),
+  ListProbes: unary("/twill.v1.Agent/ListProbes", twill.v1.ListProbesRequest, twill.v1.ListProbesResponse),
+  Probe: unary("/twill.v1.Agent/Probe", twill.v1.ProbeRequest, twill.v1.ProbeResponse),
 } as const;
 
 /** grpc.health.v1.Health of proto/grpc/health/v1/health.proto. */

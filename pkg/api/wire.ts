@@ -145,7 +145,7 @@ function bigint(value: Int64 | null | undefined): bigint {
   return (BigInt(value.high >>> 0) << 32n) | BigInt(value.low >>> 0);
 }
 
-// Times in milliseconds and other int64 that stay below 2^53.
-function number(value: Int64 | null | undefined): number {
+/** Times in milliseconds and other int64 that stay below 2^53. */
+export function number(value: Int64 | null | undefined): number {
   return Number(BigInt.asIntN(64, bigint(value)));
 }

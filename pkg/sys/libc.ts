@@ -68,6 +68,14 @@ export const setsockopt = libc.func("int setsockopt(int fd, int level, int name,
 export const getsockopt = libc.func(
   "int getsockopt(int fd, int level, int name, uintptr_t value, uintptr_t length)",
 ) as (fd: number, level: number, name: number, value: number, length: number) => number;
+/** sendto(2) */
+export const sendto = libc.func(
+  "intptr_t sendto(int fd, uintptr_t buf, size_t count, int flags, uintptr_t addr, uint addrlen)",
+) as (fd: number, buf: number, count: number, flags: number, addr: number, length: number) => number;
+/** recvfrom(2) */
+export const recvfrom = libc.func(
+  "intptr_t recvfrom(int fd, uintptr_t buf, size_t count, int flags, uintptr_t addr, uintptr_t addrlen)",
+) as (fd: number, buf: number, count: number, flags: number, addr: number, length: number) => number;
 /** sendmsg(2) */
 export const sendmsg = libc.func("intptr_t sendmsg(int fd, uintptr_t msg, int flags)") as (
   fd: number,

@@ -572,6 +572,467 @@ export namespace twill {
         }
 
         /**
+         * Properties of a ListProbesRequest.
+         * @deprecated Use twill.v1.ListProbesRequest.$Properties instead.
+         */
+        interface IListProbesRequest extends twill.v1.ListProbesRequest.$Properties {
+        }
+
+        /** Represents a ListProbesRequest. */
+        class ListProbesRequest {
+
+            /**
+             * Constructs a new ListProbesRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.ListProbesRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /**
+             * Encodes the specified ListProbesRequest message. Does not implicitly {@link twill.v1.ListProbesRequest.verify|verify} messages.
+             * @param message ListProbesRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.ListProbesRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ListProbesRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.ListProbesRequest & twill.v1.ListProbesRequest.$Shape} ListProbesRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.ListProbesRequest & twill.v1.ListProbesRequest.$Shape;
+        }
+
+        namespace ListProbesRequest {
+
+            /** Properties of a ListProbesRequest. */
+            interface $Properties {
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ListProbesRequest. */
+            type $Shape = twill.v1.ListProbesRequest.$Properties;
+        }
+
+        /**
+         * Properties of a ListProbesResponse.
+         * @deprecated Use twill.v1.ListProbesResponse.$Properties instead.
+         */
+        interface IListProbesResponse extends twill.v1.ListProbesResponse.$Properties {
+        }
+
+        /** Represents a ListProbesResponse. */
+        class ListProbesResponse {
+
+            /**
+             * Constructs a new ListProbesResponse.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.ListProbesResponse.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** ListProbesResponse probes. */
+            probes: twill.v1.PeerProbe.$Properties[];
+
+            /**
+             * Encodes the specified ListProbesResponse message. Does not implicitly {@link twill.v1.ListProbesResponse.verify|verify} messages.
+             * @param message ListProbesResponse message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.ListProbesResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ListProbesResponse message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.ListProbesResponse & twill.v1.ListProbesResponse.$Shape} ListProbesResponse
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.ListProbesResponse & twill.v1.ListProbesResponse.$Shape;
+        }
+
+        namespace ListProbesResponse {
+
+            /** Properties of a ListProbesResponse. */
+            interface $Properties {
+
+                /** ListProbesResponse probes */
+                probes?: (twill.v1.PeerProbe.$Properties[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ListProbesResponse. */
+            type $Shape = twill.v1.ListProbesResponse.$Properties;
+        }
+
+        /**
+         * Properties of a ProbeRequest.
+         * @deprecated Use twill.v1.ProbeRequest.$Properties instead.
+         */
+        interface IProbeRequest extends twill.v1.ProbeRequest.$Properties {
+        }
+
+        /** Represents a ProbeRequest. */
+        class ProbeRequest {
+
+            /**
+             * Constructs a new ProbeRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.ProbeRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** ProbeRequest target. */
+            target: string;
+
+            /**
+             * Encodes the specified ProbeRequest message. Does not implicitly {@link twill.v1.ProbeRequest.verify|verify} messages.
+             * @param message ProbeRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.ProbeRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ProbeRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.ProbeRequest & twill.v1.ProbeRequest.$Shape} ProbeRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.ProbeRequest & twill.v1.ProbeRequest.$Shape;
+        }
+
+        namespace ProbeRequest {
+
+            /** Properties of a ProbeRequest. */
+            interface $Properties {
+
+                /** ProbeRequest target */
+                target?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ProbeRequest. */
+            type $Shape = twill.v1.ProbeRequest.$Properties;
+        }
+
+        /**
+         * Properties of a ProbeResponse.
+         * @deprecated Use twill.v1.ProbeResponse.$Properties instead.
+         */
+        interface IProbeResponse extends twill.v1.ProbeResponse.$Properties {
+        }
+
+        /** Represents a ProbeResponse. */
+        class ProbeResponse {
+
+            /**
+             * Constructs a new ProbeResponse.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.ProbeResponse.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** ProbeResponse probes. */
+            probes: twill.v1.PeerProbe.$Properties[];
+
+            /** ProbeResponse address. */
+            address?: (twill.v1.AddressProbe.$Properties|null);
+
+            /**
+             * Encodes the specified ProbeResponse message. Does not implicitly {@link twill.v1.ProbeResponse.verify|verify} messages.
+             * @param message ProbeResponse message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.ProbeResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ProbeResponse message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.ProbeResponse & twill.v1.ProbeResponse.$Shape} ProbeResponse
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.ProbeResponse & twill.v1.ProbeResponse.$Shape;
+        }
+
+        namespace ProbeResponse {
+
+            /** Properties of a ProbeResponse. */
+            interface $Properties {
+
+                /** ProbeResponse probes */
+                probes?: (twill.v1.PeerProbe.$Properties[]|null);
+
+                /** ProbeResponse address */
+                address?: (twill.v1.AddressProbe.$Properties|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ProbeResponse. */
+            type $Shape = twill.v1.ProbeResponse.$Properties;
+        }
+
+        /**
+         * Properties of a PeerProbe.
+         * @deprecated Use twill.v1.PeerProbe.$Properties instead.
+         */
+        interface IPeerProbe extends twill.v1.PeerProbe.$Properties {
+        }
+
+        /** Represents a PeerProbe. */
+        class PeerProbe {
+
+            /**
+             * Constructs a new PeerProbe.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.PeerProbe.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** PeerProbe key. */
+            key: string;
+
+            /** PeerProbe overlay. */
+            overlay: string;
+
+            /** PeerProbe underlay. */
+            underlay: string;
+
+            /** PeerProbe state. */
+            state: twill.v1.ProbeState;
+
+            /** PeerProbe since. */
+            since: (number|Long);
+
+            /** PeerProbe rttMs. */
+            rttMs: number;
+
+            /** PeerProbe sent. */
+            sent: number;
+
+            /** PeerProbe lost. */
+            lost: number;
+
+            /** PeerProbe lastSeen. */
+            lastSeen: (number|Long);
+
+            /** PeerProbe mtu. */
+            mtu: number;
+
+            /** PeerProbe wantedMtu. */
+            wantedMtu: number;
+
+            /** PeerProbe tcp. */
+            tcp: twill.v1.ProbeTcp;
+
+            /**
+             * Encodes the specified PeerProbe message. Does not implicitly {@link twill.v1.PeerProbe.verify|verify} messages.
+             * @param message PeerProbe message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.PeerProbe.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a PeerProbe message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.PeerProbe & twill.v1.PeerProbe.$Shape} PeerProbe
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.PeerProbe & twill.v1.PeerProbe.$Shape;
+        }
+
+        namespace PeerProbe {
+
+            /** Properties of a PeerProbe. */
+            interface $Properties {
+
+                /** PeerProbe key */
+                key?: (string|null);
+
+                /** PeerProbe overlay */
+                overlay?: (string|null);
+
+                /** PeerProbe underlay */
+                underlay?: (string|null);
+
+                /** PeerProbe state */
+                state?: (twill.v1.ProbeState|null);
+
+                /** PeerProbe since */
+                since?: (number|Long|null);
+
+                /** PeerProbe rttMs */
+                rttMs?: (number|null);
+
+                /** PeerProbe sent */
+                sent?: (number|null);
+
+                /** PeerProbe lost */
+                lost?: (number|null);
+
+                /** PeerProbe lastSeen */
+                lastSeen?: (number|Long|null);
+
+                /** PeerProbe mtu */
+                mtu?: (number|null);
+
+                /** PeerProbe wantedMtu */
+                wantedMtu?: (number|null);
+
+                /** PeerProbe tcp */
+                tcp?: (twill.v1.ProbeTcp|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a PeerProbe. */
+            type $Shape = twill.v1.PeerProbe.$Properties;
+        }
+
+        /** ProbeState enum. */
+        enum ProbeState {
+
+            /** PROBE_STATE_UNSPECIFIED value */
+            PROBE_STATE_UNSPECIFIED = 0,
+
+            /** PROBE_STATE_UP value */
+            PROBE_STATE_UP = 1,
+
+            /** PROBE_STATE_OVERLAY_DOWN value */
+            PROBE_STATE_OVERLAY_DOWN = 2,
+
+            /** PROBE_STATE_DOWN value */
+            PROBE_STATE_DOWN = 3
+        }
+
+        /** ProbeTcp enum. */
+        enum ProbeTcp {
+
+            /** PROBE_TCP_UNSPECIFIED value */
+            PROBE_TCP_UNSPECIFIED = 0,
+
+            /** PROBE_TCP_ANSWERS value */
+            PROBE_TCP_ANSWERS = 1,
+
+            /** PROBE_TCP_SILENT value */
+            PROBE_TCP_SILENT = 2
+        }
+
+        /**
+         * Properties of an AddressProbe.
+         * @deprecated Use twill.v1.AddressProbe.$Properties instead.
+         */
+        interface IAddressProbe extends twill.v1.AddressProbe.$Properties {
+        }
+
+        /** Represents an AddressProbe. */
+        class AddressProbe {
+
+            /**
+             * Constructs a new AddressProbe.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.AddressProbe.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** AddressProbe address. */
+            address: string;
+
+            /** AddressProbe sent. */
+            sent: number;
+
+            /** AddressProbe lost. */
+            lost: number;
+
+            /** AddressProbe rttMs. */
+            rttMs: number;
+
+            /** AddressProbe mtu. */
+            mtu: number;
+
+            /**
+             * Encodes the specified AddressProbe message. Does not implicitly {@link twill.v1.AddressProbe.verify|verify} messages.
+             * @param message AddressProbe message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.AddressProbe.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an AddressProbe message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.AddressProbe & twill.v1.AddressProbe.$Shape} AddressProbe
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.AddressProbe & twill.v1.AddressProbe.$Shape;
+        }
+
+        namespace AddressProbe {
+
+            /** Properties of an AddressProbe. */
+            interface $Properties {
+
+                /** AddressProbe address */
+                address?: (string|null);
+
+                /** AddressProbe sent */
+                sent?: (number|null);
+
+                /** AddressProbe lost */
+                lost?: (number|null);
+
+                /** AddressProbe rttMs */
+                rttMs?: (number|null);
+
+                /** AddressProbe mtu */
+                mtu?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an AddressProbe. */
+            type $Shape = twill.v1.AddressProbe.$Properties;
+        }
+
+        /**
          * Properties of a Status.
          * @deprecated Use twill.v1.Status.$Properties instead.
          */

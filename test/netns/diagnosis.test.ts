@@ -1,6 +1,7 @@
 // What twillctl finds out about a host where something was broken on purpose: three nodes with a pod each, node 2 on the
 // kernel's plane.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Probed } from "../../pkg/api/probe.ts";
 import { Lab } from "../../pkg/lab/lab.ts";
 import { TWILLCTL } from "../../pkg/lab/programs.ts";
 import type { Step } from "../../pkg/diagnosis/trace.ts";
@@ -11,6 +12,10 @@ interface Traced {
   readonly reaches: boolean;
   readonly stopsAt: string | null;
   readonly steps: readonly Step[];
+}
+
+interface ProbeAnswer extends Probed {
+  readonly problems: readonly string[];
 }
 
 describe.skipIf(notRoot)(rootTitle("what is wrong, found by twillctl"), () => {
@@ -85,6 +90,66 @@ describe.skipIf(notRoot)(rootTitle("what is wrong, found by twillctl"), () => {
       await lab.underlay.run(["nft", "delete table inet hole"]);
     }
     console.log(`twillctl status: ${cold.toFixed(0)} ms`);
+  });
+
+  async function probe(from: number, target: string): Promise<{ status: number | null; answer: ProbeAnswer }> {
+    const { status, stdout } = await lab.node(from).netns.capture([...ctl(lab.node(from)), "probe", target, "--json"]);
+    return { status, answer: JSON.parse(stdout) as ProbeAnswer };
+  }
+
+  test("probe measures both planes and a pod; peers tells what was measured", async () => {
+    for (const [from, to] of [
+      [1, 2],
+      [2, 3],
+    ] as const) {
+      const { status, answer } = await probe(from, lab.pod(to, 1).address);
+      expect(answer.problems).toEqual([]);
+      expect(status).toBe(0);
+      expect(answer.peers).toMatchObject([{ state: "up", mtu: 1450, wantedMtu: 1450, tcp: "answers" }]);
+      expect(answer.address).toMatchObject({ address: lab.pod(to, 1).address, lost: 0, mtu: 1450 });
+    }
+    const { stdout } = await lab.node(1).ctl(["peers"]);
+    expect(stdout).toMatch(/node2 +172\.31\.1\.2 +in-sync +yes +[\d.]+ ms +0 % +1450/);
+    const nobody = await lab.node(1).netns.capture([...ctl(lab.node(1)), "probe", "node9"]);
+    expect([nobody.status, nobody.stderr]).toEqual([1, expect.stringContaining('no peer is called "node9"')]);
+  });
+
+  test("probe tells a dead overlay from a narrow path, from broken checksums and from a dead node", async () => {
+    const node2 = lab.node(2);
+    const nft = (rule: string): Promise<unknown> =>
+      node2.run([
+        "nft",
+        `add table inet broken; add chain inet broken c { ${rule.replace("|", "; } ; add rule inet broken c")}`,
+      ]);
+    const heal = (): Promise<unknown> => node2.run(["nft", "delete table inet broken"]);
+
+    await nft("type filter hook input priority raw | udp dport 8472 ip saddr 172.31.1.1 drop");
+    const oneWay = await probe(1, "node2");
+    await heal();
+    expect(oneWay.status).toBe(1);
+    expect(oneWay.answer.problems).toEqual([
+      expect.stringMatching(/^node2 answers on the underlay \(172\.31\.1\.2\), but not/),
+    ]);
+
+    await nft("type filter hook input priority raw | meta l4proto udp meta length > 1400 drop");
+    const narrow = await probe(1, "node2");
+    await heal();
+    // meta length is the outer IP packet's: 1400 less IPv4 20, UDP 8, VXLAN 8, Ethernet 14.
+    expect(narrow.answer.peers).toMatchObject([{ state: "up", mtu: 1350 }]);
+    expect(narrow.answer.problems).toEqual([
+      expect.stringContaining("node2 is reached by packets of at most 1350 bytes"),
+    ]);
+
+    await nft("type filter hook output priority 0 | oifname flannel.1 tcp checksum set 0xdead");
+    const checksums = await probe(1, "node2");
+    await heal();
+    expect(checksums.answer.peers).toMatchObject([{ state: "up", mtu: 1450, tcp: "silent" }]);
+
+    await node2.run(["ip", "link", "set", "eth0", "down"]);
+    const dead = await probe(1, "node2");
+    await node2.run(["ip", "link", "set", "eth0", "up"]);
+    expect(dead.answer.peers).toMatchObject([{ state: "down" }]);
+    await until(async () => (await probe(1, "node2")).status === 0);
   });
 
   test("trace without an agent tells what the kernel would do, and that it knows no more", async () => {

@@ -1,0 +1,63 @@
+import type { PeerProbe, Probed } from "../../pkg/api/probe.ts";
+import type { LeaseStatus } from "../../pkg/api/status.ts";
+import { type Call, EXIT, type Outcome } from "./command.ts";
+import { answers, loss, mtu, rtt } from "./peers.ts";
+import { type Cell, type Screen, table } from "./screen.ts";
+import { toJson } from "./to-json.ts";
+
+/** Measures the peers now, or one of them; it ends with 1 where something does not come through. */
+export async function runProbe(call: Call): Promise<Outcome> {
+  const agent = await call.agent();
+  const [probed, leases] = await Promise.all([agent.probe(call.args[0] ?? ""), agent.leases()]);
+  const problems = describeProblems(probed, leases);
+  const text = call.json ? toJson({ ...probed, problems }) : showProbed(probed, leases, call.screen);
+  return { text, code: problems.length === 0 ? EXIT.ok : EXIT.notReady, problems: call.json ? [] : problems };
+}
+
+const HEADING = ["PEER", "NODE", "OVERLAY", "UNDERLAY", "ANSWERS", "RTT", "LOSS", "MTU", "TCP"];
+
+function showProbed({ peers, address }: Probed, leases: readonly LeaseStatus[], screen: Screen): string {
+  if (peers.length === 0) return "No peers: no other node holds a lease.\n";
+  const rows = peers.map((probe): Cell[] => [
+    { text: leaseOf(probe, leases)?.subnets.join(" ") ?? probe.key },
+    { text: leaseOf(probe, leases)?.nodeName || "-" },
+    { text: probe.overlay || "-" },
+    { text: probe.underlay },
+    answers(probe, screen.now),
+    { text: rtt(probe) },
+    { text: loss(probe) },
+    mtu(probe),
+    { text: probe.tcp === "unknown" ? "-" : probe.tcp, ...(probe.tcp === "silent" && { colour: "red" as const }) },
+  ]);
+  const pod = address
+    ? `${address.address}: ${address.sent - address.lost} of ${address.sent} echoes, RTT ${rtt(address)}, MTU ${address.mtu || "-"}\n`
+    : "";
+  return table(HEADING, rows, screen) + pod;
+}
+
+function describeProblems({ peers, address }: Probed, leases: readonly LeaseStatus[]): string[] {
+  const all = peers.flatMap((probe) => {
+    const lease = leaseOf(probe, leases);
+    const problem = problemOf(probe);
+    return problem === undefined ? [] : [`${lease?.nodeName || probe.underlay} ${problem}`];
+  });
+  if (address && address.lost === address.sent) all.push(`${address.address} does not answer`);
+  return all;
+}
+
+/** What is wrong with a peer, behind its name; undefined for one that is well or was not asked. */
+export function problemOf(probe: PeerProbe): string | undefined {
+  const { state, underlay, overlay, mtu, wantedMtu, tcp } = probe;
+  if (state === "down") return `does not answer: neither ${underlay} on the underlay nor ${overlay || "its overlay"}`;
+  if (state === "overlay-down")
+    return `answers on the underlay (${underlay}), but not over the overlay (${overlay}): its twilld, or UDP between the nodes`;
+  if (state === "up" && mtu > 0 && mtu < wantedMtu)
+    return `is reached by packets of at most ${mtu} bytes where ${wantedMtu} should pass: look at the MTU of the underlay there`;
+  if (state === "up" && tcp === "silent")
+    return "answers echoes, but no TCP: wrong checksums (ethtool -K DEV tx off), or a firewall";
+  return undefined;
+}
+
+function leaseOf({ key }: PeerProbe, leases: readonly LeaseStatus[]): LeaseStatus | undefined {
+  return leases.find((lease) => lease.key === key);
+}

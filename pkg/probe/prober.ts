@@ -1,0 +1,162 @@
+import { type Addr, formatAddr, parseAddr, sameAddr } from "../addr/addr.ts";
+import { RefusedError } from "../api/control.ts";
+import type { AddressProbe, PeerProbe, Probed, ProbeSource } from "../api/probe.ts";
+import type { Random } from "../base/backoff.ts";
+import { type Clock, sleep } from "../base/clock.ts";
+import { type Echo, LEAST_PING } from "./echo.ts";
+import { findPathMtu } from "./path-mtu.ts";
+import { PeerRecord } from "./peer-record.ts";
+import { holdsPod, type ProbeTarget } from "./target.ts";
+import type { TcpProbe } from "./tcp.ts";
+
+const ROUND_MS = 5000;
+// A round is earlier or later by up to this part, so that nodes that were started together do not ask in step.
+const JITTER = 0.2;
+const PEERS_PER_ROUND = 20;
+const PATH_EVERY_MS = 600_000;
+const TIMEOUT_MS = 1000;
+const LEAST_TIMEOUT_MS = 200;
+const TRIES_BY_HAND = 3;
+
+export interface ProberParts {
+  readonly echo: Echo;
+  readonly tcp: TcpProbe;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/**
+ * Measures the peers, a few each round, whoever was asked longest ago first: a cluster of any size costs the same. A peer
+ * whose last echo was lost is asked again in the next round; one path a round is measured with large packets and TCP.
+ */
+export class Prober implements ProbeSource {
+  readonly #parts: ProberParts;
+  readonly #records = new Map<string, PeerRecord>();
+  #targets: () => readonly ProbeTarget[] = () => [];
+
+  constructor(parts: ProberParts) {
+    this.#parts = parts;
+  }
+
+  /** Runs until the signal aborts. `targets` is asked before each round. */
+  async run(targets: () => readonly ProbeTarget[], signal: AbortSignal): Promise<void> {
+    const { clock, random, echo } = this.#parts;
+    this.#targets = targets;
+    const end = (): void => echo.close();
+    signal.addEventListener("abort", end, { once: true });
+    while (!signal.aborted) {
+      await sleep(clock, ROUND_MS * (1 - JITTER + 2 * JITTER * random()), signal);
+      if (!signal.aborted) await this.round();
+    }
+    echo.close();
+  }
+
+  /** One round. */
+  async round(): Promise<void> {
+    this.#refresh();
+    const { clock } = this.#parts;
+    const due = this.#due();
+    for (const record of due) record.askedAt = clock.now();
+    await Promise.all(due.map((record) => this.#ask(record)));
+    const path = [...this.#records.values()].find(
+      (record) => record.state === "up" && clock.now() - record.measuredAt >= PATH_EVERY_MS,
+    );
+    if (path) await this.#measure(path);
+  }
+
+  probes(): readonly PeerProbe[] {
+    this.#refresh();
+    return [...this.#records.values()].map((record) => record.plain());
+  }
+
+  async probe(target: string): Promise<Probed> {
+    this.#refresh();
+    const addr = parseAddr(target);
+    const records = [...this.#records.values()].filter(
+      ({ target: peer }) => target === "" || peer.names.includes(target) || (addr && holdsPod(peer, addr)),
+    );
+    if (records.length === 0 && target !== "")
+      throw new RefusedError(
+        `no peer is called ${JSON.stringify(target)} or has it in its subnet: see twillctl leases`,
+      );
+    for (let i = 0; i < records.length; i += PEERS_PER_ROUND)
+      await Promise.all(records.slice(i, i + PEERS_PER_ROUND).map((record) => this.#askNow(record)));
+    const peers = records.map((record) => record.plain());
+    const [first] = records;
+    const isPod = addr && first && !first.target.names.includes(target);
+    return { peers, address: isPod ? await this.#askAddress(addr, first.target.mtu) : undefined };
+  }
+
+  // What stands in the table now; what is known of a peer goes on while its addresses do.
+  #refresh(): void {
+    const targets = this.#targets();
+    const keys = new Set(targets.map(({ key }) => key));
+    for (const key of this.#records.keys()) if (!keys.has(key)) this.#records.delete(key);
+    for (const target of targets) {
+      const record = this.#records.get(target.key);
+      if (record && sameTarget(record.target, target)) record.target = target;
+      else this.#records.set(target.key, new PeerRecord(target));
+    }
+  }
+
+  #due(): PeerRecord[] {
+    const rank = (record: PeerRecord): number => (record.suspicious ? 0 : 1);
+    const all = [...this.#records.values()].toSorted((a, b) => a.askedAt - b.askedAt);
+    const suspicious = all.filter((record) => rank(record) === 0).slice(0, PEERS_PER_ROUND / 2);
+    const others = all.filter((record) => !suspicious.includes(record));
+    return [...suspicious, ...others].slice(0, PEERS_PER_ROUND);
+  }
+
+  async #ask(record: PeerRecord): Promise<boolean> {
+    const { echo, clock } = this.#parts;
+    const { overlay, underlay } = record.target;
+    const { rttMs } = overlay ? await echo.ping(overlay, LEAST_PING, TIMEOUT_MS) : {};
+    if (rttMs !== undefined) {
+      record.answered(rttMs, clock.wall());
+      return true;
+    }
+    const below = await echo.ping(underlay, LEAST_PING, TIMEOUT_MS);
+    const answers = below.none === undefined;
+    if (overlay) record.missed(answers, clock.wall());
+    else record.underlayOnly(answers, clock.wall());
+    return answers && !overlay;
+  }
+
+  // As often as it takes to be sure, and then the path.
+  async #askNow(record: PeerRecord): Promise<void> {
+    for (let i = 0; i < TRIES_BY_HAND; i++) await this.#ask(record);
+    if (record.state === "up") await this.#measure(record);
+  }
+
+  async #measure(record: PeerRecord): Promise<void> {
+    const { echo, clock, tcp } = this.#parts;
+    record.measuredAt = clock.now();
+    const { overlay, mtu } = record.target;
+    if (!overlay) return;
+    const timeout = Math.min(TIMEOUT_MS, Math.max(LEAST_TIMEOUT_MS, 4 * record.plain().rttMs));
+    record.mtu = await findPathMtu(echo, overlay, mtu, timeout);
+    // A SYN that is lost is sent again after a second (RFC 6298 section 2).
+    record.tcp = (await tcp(overlay, 3 * TIMEOUT_MS)) ? "answers" : "silent";
+  }
+
+  async #askAddress(addr: Addr, mtu: number): Promise<AddressProbe> {
+    const { echo } = this.#parts;
+    const times: number[] = [];
+    for (let i = 0; i < TRIES_BY_HAND; i++) {
+      const { rttMs } = await echo.ping(addr, LEAST_PING, TIMEOUT_MS);
+      if (rttMs !== undefined) times.push(rttMs);
+    }
+    const heard = times.length > 0;
+    return {
+      address: formatAddr(addr),
+      sent: TRIES_BY_HAND,
+      lost: TRIES_BY_HAND - times.length,
+      rttMs: heard ? Math.min(...times) : 0,
+      mtu: heard ? await findPathMtu(echo, addr, mtu, LEAST_TIMEOUT_MS) : 0,
+    };
+  }
+}
+
+function sameTarget(a: ProbeTarget, b: ProbeTarget): boolean {
+  return sameAddr(a.overlay, b.overlay) && sameAddr(a.underlay, b.underlay);
+}
