@@ -94,6 +94,20 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import("./changes.ts")).runUnreserve,
   },
   {
+    name: "install-cni",
+    takes: [],
+    flags: [
+      { name: "bin-dir", kind: "value", arg: "DIR", help: "where runtimes look for plugins (default /opt/cni/bin)" },
+      { name: "conf-dir", kind: "value", arg: "DIR", help: "where they look for networks (default /etc/cni/net.d)" },
+      { name: "plugin", kind: "value", arg: "FILE", help: "the program twill-cni (default: the one beside twillctl)" },
+      { name: "force", kind: "bool", help: "also in place of another plugin or network of that name" },
+    ],
+    summary:
+      "make this host's container runtimes know the network: a link to the plugin, and 10-twill.conflist; what " +
+      "another has put there stays",
+    load: async () => (await import("./install-cni.ts")).runInstallCni,
+  },
+  {
     name: "leave",
     takes: [],
     summary:
