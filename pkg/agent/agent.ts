@@ -34,7 +34,7 @@ export interface AgentParts {
   /** For the same node as `state`. */
   readonly subnets: SubnetManager;
   readonly readConfig: MembershipParts["readConfig"];
-  readonly overlay: Omit<OverlayParts, "vtepMac" | "isFirstRun" | "changed" | "clock" | "random" | "log">;
+  readonly overlay: Omit<OverlayParts, "vtepMac" | "isFirstRun" | "changed" | "wake" | "clock" | "random" | "log">;
   /** Tells of what changes on the host until the signal aborts: Host.watch. */
   readonly watchHost: (signal: AbortSignal, onEvent: (event: HostEvent) => void) => Promise<void>;
   readonly services: readonly Service[];
@@ -54,8 +54,8 @@ const SAVE_DELAY_MS = 1_000;
  *
  *   starting ──▶ data plane open ──▶ lease held, in sync ──▶ ready ◀──▶ not ready (lease lost, plane out of sync ...)
  *
- * Nothing but a dead data plane or service ends it: etcd that is away, a lost lease and a host that refuses are problems
- * that it tells of and goes on trying to solve, since pods live on this node.
+ * Nothing but a dead service ends it: etcd that is away, a lost lease, a dead data plane and a host that refuses are
+ * problems that it tells of and goes on trying to solve, since pods live on this node.
  */
 export class Agent implements Control, HealthSource {
   readonly #parts: AgentParts;
@@ -86,6 +86,7 @@ export class Agent implements Control, HealthSource {
       vtepMac: state.vtepMac,
       isFirstRun: state.cluster === undefined,
       changed: this.#announce,
+      wake: this.#reconcile.wake,
       clock,
       random,
       log,
@@ -123,7 +124,6 @@ export class Agent implements Control, HealthSource {
       (inner: AbortSignal) => this.#parts.watchHost(inner, this.#onHostEvent),
       (inner: AbortSignal) => watchFile(config.subnetFile, this.#announce, { signal: inner, clock, log }),
       (inner: AbortSignal) => this.#saveLoop(inner),
-      (inner: AbortSignal) => this.#overlay.watch(inner),
     ];
     try {
       const onLate = (): void => log.warn("something does not stop, leaving it behind");

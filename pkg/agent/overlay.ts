@@ -38,12 +38,18 @@ export interface OverlayParts {
   readonly findVtepMacs: (network: NetworkConfig) => Promise<PerFamily<Mac>>;
   /** Called when `problems` has changed outside of a reconcile. */
   readonly changed: () => void;
+  /** Asks for a reconcile. */
+  readonly wake: () => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
 }
 
 const UNDERLAY_RETRY_MS = { first: 500, most: 5_000 };
+
+// How long a data plane that has died stays dead. One that then lives for a minute has not died of the same again.
+const REOPEN_MS = { first: 100, most: 30_000 };
+const SOUND_MS = 60_000;
 
 /** The overlay on this host: the data plane, the underlay below it and the traffic rules beside it. It knows no etcd. */
 export class Overlay {
@@ -63,8 +69,12 @@ export class Overlay {
 
   readonly #parts: OverlayParts;
   readonly #peerLog: PeerLog;
-  readonly #died: Promise<never>;
-  #fail: (error: unknown) => void = () => undefined;
+  readonly #reopen: Backoff;
+  #openedAt = 0;
+  #fresh = false;
+  /** What the last data plane died of, until another may be opened. */
+  #death: string | undefined;
+  #cancelReopen: () => void = () => undefined;
   readonly #lock = new Lock();
   #openedOn: Underlay | undefined;
   #closed = false;
@@ -79,8 +89,7 @@ export class Overlay {
     this.#parts = parts;
     this.vtepMac = parts.vtepMac;
     this.#peerLog = new PeerLog(parts.log);
-    this.#died = new Promise((_, reject) => (this.#fail = reject));
-    this.#died.catch(() => undefined);
+    this.#reopen = new Backoff({ ...REOPEN_MS, random: parts.random });
   }
 
   /** What is wrong, the gravest first: a sentence each. */
@@ -93,14 +102,6 @@ export class Overlay {
     if (own && this.synced === own.key) return undefined;
     const message = this.problems[0] ?? "the data plane is being set up";
     return { state: this.#everSynced ? "limited" : "not-ready", message };
-  }
-
-  /** Ends when the signal aborts; throws what the data plane died of. */
-  async watch(signal: AbortSignal): Promise<void> {
-    const stopped = new Promise<void>((resolve) => {
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
-    await Promise.race([this.#died, stopped]);
   }
 
   /**
@@ -138,6 +139,9 @@ export class Overlay {
         return [this.#planeProblem];
       }
       await this.#setTraffic(network, own.subnet, scope);
+      // A plane that was just opened may wait for the rules of its devices with a part of its work.
+      if (this.#fresh) this.#parts.wake();
+      this.#fresh = false;
       return [...this.#peerLog.note(this.peers), ...this.#trafficProblems];
     });
   }
@@ -145,6 +149,7 @@ export class Overlay {
   /** Ends the data plane for good; what it made in the kernel stays. Does not wait for a pass that hangs. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#cancelReopen();
     await this.#shut();
   }
 
@@ -166,6 +171,7 @@ export class Overlay {
     const plane = this.plane ?? (await this.#open(network, underlay));
     const peers = table.filter((lease) => lease.attrs.backendType === this.attrs?.backendType);
     const outcome = await plane.reconcile({ own, peers, underlay });
+    if (this.plane !== plane) throw new Error(this.#death ?? "the data plane was closed");
     this.attrs = outcome.attrs;
     this.peers = outcome.peers;
     this.synced = own.key;
@@ -173,6 +179,7 @@ export class Overlay {
   }
 
   async #open(network: NetworkConfig, underlay: Underlay): Promise<Dataplane> {
+    if (this.#death !== undefined) throw new Error(this.#death);
     await this.#adoptVteps(network);
     const vtepMac = mapFamilies(network.network, (_, family) => this.vtepMac[family]);
     const plane = this.#parts.openDataplane(network, vtepMac);
@@ -186,11 +193,39 @@ export class Overlay {
     this.underlay = underlay;
     this.attrs = attrs;
     this.#openedOn = underlay;
+    this.#openedAt = this.#parts.clock.now();
+    this.#fresh = true;
     plane.done.then(
-      () => this.plane === plane && this.#fail(new Error("the data plane ended by itself")),
-      (error: unknown) => this.plane === plane && this.#fail(error),
+      () => this.#onEnd(plane, new Error("it ended by itself")),
+      (error: unknown) => this.#onEnd(plane, error),
     );
     return plane;
+  }
+
+  // Somebody deleted its device, or the packet loop has a defect. What it leaves behind is made good by a new one.
+  #onEnd(plane: Dataplane, error: unknown): void {
+    if (this.plane !== plane || this.#closed) return;
+    const { clock, log, changed, wake } = this.#parts;
+    this.plane = undefined;
+    this.synced = undefined;
+    if (clock.now() - this.#openedAt > SOUND_MS) this.#reopen.reset();
+    const afterMs = Math.round(this.#reopen.next());
+    const reason = describeError(error);
+    this.#death = `the data plane has died: ${reason}`;
+    this.#planeProblem = this.#death;
+    log.warn("the data plane has died, opening it anew", { reason, afterMs });
+    changed();
+    // Its sockets hold the port, so it is closed before another is opened.
+    void this.#lock
+      .run(() => plane.close())
+      .catch((err: unknown) => log.warn("cannot close the data plane", { err }))
+      .then(() => {
+        if (this.#closed) return;
+        this.#cancelReopen = clock.after(afterMs, () => {
+          this.#death = undefined;
+          wake();
+        });
+      });
   }
 
   // A node that flannel has run keeps the MACs that its peers know, so that they need not learn new ones.

@@ -40,6 +40,12 @@ const everyPlane: readonly Spoil[] = [
   { what: "subnet.env changed", command: "echo FLANNEL_MTU=9000 > ENV" },
 ];
 
+const tunPlane: readonly Spoil[] = [
+  { what: "device deleted", command: "ip link delete DEV" },
+  { what: "tunnel device down", command: "ip link set twgso.1 down" },
+  { what: "tunnel device deleted", command: "ip link delete twgso.1" },
+];
+
 const kernelPlane: readonly Spoil[] = [
   { what: "device deleted", command: "ip link delete DEV" },
   { what: "MAC", command: "ip link set DEV address 0a:00:00:00:00:99" },
@@ -54,7 +60,7 @@ const kernelPlane: readonly Spoil[] = [
 ];
 
 describe.skipIf(notRoot).each([
-  { plane: "tun", device: "twill.1", spoils: everyPlane },
+  { plane: "tun", device: "twill.1", spoils: [...everyPlane, ...tunPlane] },
   { plane: "kernel", device: "flannel.1", spoils: [...everyPlane, ...kernelPlane] },
 ])(rootTitle("what somebody changes is back within two seconds: $plane"), ({ plane, device, spoils }) => {
   let lab: Lab;
@@ -103,6 +109,7 @@ describe.skipIf(notRoot).each([
     const commands = [
       `ip -d link show dev ${device}`,
       `ip -o address show dev ${device} scope global`,
+      "ip -o link show type tun | grep twgso | cut -d \\\\ -f 1", // its MAC is drawn anew
       `ip route | grep -v 'proto kernel'`,
       `ip neigh show dev ${device} nud permanent`,
       `bridge fdb show dev ${device}`,
@@ -116,6 +123,7 @@ describe.skipIf(notRoot).each([
     return stdout
       .replaceAll(/packets \d+ bytes \d+/g, "")
       .replaceAll(/^\d+: /gm, "")
+      .replaceAll(/ state (UP|UNKNOWN) /g, " ") // which one depends on how often a TUN device was opened
       .replaceAll(/ handle \d+/g, "");
   }
 
@@ -153,7 +161,8 @@ describe.skipIf(notRoot).each([
 
   test("all at once", async () => {
     for (const { what, command } of spoils) {
-      if (/^(device|nft|address deleted|route changed|neighbour deleted|FDB entry deleted)/.test(what)) continue;
+      if (/^(device|tunnel device|nft|address deleted|route changed|neighbour deleted|FDB entry deleted)/.test(what))
+        continue;
       await spoil(`${command} || true`);
     }
     await spoil("nft flush ruleset; iptables-nft -P FORWARD DROP; ip link set DEV down");

@@ -236,15 +236,45 @@ test("traffic rules that cannot be set are a problem, not a reason to stop", asy
   expect(node.log.sentences("warn")).toEqual(["out of sync, will retry"]);
 });
 
-test("a data plane that dies ends the agent with what it died of", async () => {
+test("a data plane that dies is opened anew, and the lease stays", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  const { key } = node;
+  const first = node.plane;
+  first.die(new Error("the TUN device twill.1 is gone"));
+  await cluster.clock.advance(10);
+  expect(node.cni).toMatchObject({ state: "limited", message: expect.stringContaining("twill.1 is gone") });
+  await cluster.clock.advance(2_000);
+  expect(node.plane).not.toBe(first);
+  expect(node.plane.programmed?.own.key).toBe(key);
+  expect(node.cni).toMatchObject({ state: "ready" });
+  expect(node.agent.status().problems).toEqual([]);
+  expect(Object.keys(cluster.leases())).toHaveLength(1);
+});
+
+test("a data plane that dies again and again is opened more and more rarely", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  node.prepare = (plane) => void cluster.clock.after(1_000, () => plane.die(new Error("the packet loop died")));
+  await node.start();
+  await cluster.clock.advance(MINUTE);
+  const opened = node.planes.length;
+  expect(opened).toBeGreaterThan(5);
+  await cluster.clock.advance(10 * MINUTE);
+  expect(node.planes.length - opened).toBeLessThan(50);
+  node.prepare = () => undefined;
+  await cluster.clock.advance(MINUTE);
+  expect(node.ready).toBe(true);
+});
+
+test("the agent stops while a dead data plane waits to be opened", async () => {
   cluster.config();
   const node = cluster.node(1);
   await node.start();
   node.plane.die(new Error("the packet loop died"));
-  await cluster.clock.advance(2_000);
-  expect(node.result).toMatchObject({ message: "the packet loop died" });
-  expect(node.cni).toMatchObject({ state: "limited" });
-  expect(Object.keys(cluster.leases())).toHaveLength(1);
+  await node.stop();
+  expect(node.result).toBe("stopped");
 });
 
 test("a data plane that cannot be opened on a new underlay address is tried again", async () => {

@@ -179,11 +179,13 @@ export class TunDataplane implements Dataplane {
     if (!tunnel || !this.#thread || ++this.#passes < 2) return;
     const { host, log, offload, forwardRules } = this.#options;
     const on = await tunnel.usable(host, { forced: offload === "tunnel-gso", forwardRules });
-    if (on === this.#tunnelOn) return;
+    if (tunnel.gone) this.#settleDone.reject(new Error(tunnel.unused));
+    const anew = tunnel.wasDown;
+    if (on === this.#tunnelOn && !anew) return;
     this.#tunnelOn = on;
     if (on) log.info("TCP leaves through the tunnel device", { device: tunnel.name });
     else log.info("the tunnel device is not used", { device: tunnel.name, reason: tunnel.unused });
-    this.#thread.order({ kind: "tunnel", on });
+    this.#thread.order({ kind: "tunnel", on, anew });
   }
 
   #table(want: Want, rows: Table["rows"]): Table {

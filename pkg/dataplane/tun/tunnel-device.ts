@@ -41,6 +41,9 @@ export class TunnelDevice {
   readonly data: TunnelData;
   /** Why it is not in use; undefined while it is, or before it was tried. */
   unused: string | undefined;
+  /** Whether the last look found it down and set it up, or found that somebody has deleted it. */
+  wasDown = false;
+  gone = false;
   readonly #probes: readonly Probe[];
   #tried = false;
   #works = false;
@@ -97,7 +100,10 @@ export class TunnelDevice {
     const dev = this.name;
     const families = FAMILIES.filter((family) => this.data.from[family]);
     const link = (await host.links()).find((each) => each.name === dev);
-    if (!link?.up) {
+    this.wasDown = link?.up !== true;
+    this.gone = !link;
+    if (!link) return `the TAP device ${dev} is gone`;
+    if (!link.up) {
       const errors = await host.apply([
         { kind: "link", dev, addrGenMode: "none" },
         { kind: "link", dev, up: true },

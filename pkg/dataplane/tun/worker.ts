@@ -36,8 +36,8 @@ export interface SteppedDown {
 
 export type Order =
   | { readonly kind: "table"; readonly table: Table }
-  /** Whether the host forwards what comes from the tunnel device. */
-  | { readonly kind: "tunnel"; readonly on: boolean }
+  /** Whether the host forwards what comes from the tunnel device; `anew` where it was down, and refused for that. */
+  | { readonly kind: "tunnel"; readonly on: boolean; readonly anew: boolean }
   | { readonly kind: "stop" };
 
 /** Carries packets until it is told to stop. Rejects when the device is gone. */
@@ -60,9 +60,9 @@ export async function runPacketLoop(data: WorkerData, port: MessagePort): Promis
       watched = undefined;
       stepDown("UDP_SEGMENT");
     }
-    if (tunnel?.refused === true && !tunnelTold) {
-      tunnelTold = true;
-      stepDown("tunnel-gso");
+    if (tunnel && tunnel.refused !== tunnelTold) {
+      tunnelTold = tunnel.refused;
+      if (tunnelTold) stepDown("tunnel-gso");
     }
     const { orders } = memory;
     if (orders !== seen) {
@@ -71,7 +71,10 @@ export async function runPacketLoop(data: WorkerData, port: MessagePort): Promis
         const order = got.message as Order;
         if (order.kind === "table") table.load(order.table);
         else if (order.kind === "stop") stopped = true;
-        else if (tunnel) tunnel.on = order.on && !tunnel.refused;
+        else if (tunnel) {
+          if (order.anew) tunnel.refused = false;
+          tunnel.on = order.on && !tunnel.refused;
+        }
       }
     }
     return !stopped;
