@@ -9,7 +9,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["pkg/**/*.test.ts", "cmd/**/*.test.ts", "test/**/*.test.ts"],
-          exclude: ["test/netns/**", "**/node_modules/**"],
+          exclude: ["test/netns/**", "test/deploy/**", "**/node_modules/**"],
           testTimeout: 20_000,
         },
       },
