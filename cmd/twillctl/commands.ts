@@ -67,6 +67,28 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import("./trace.ts")).runTrace,
   },
   {
+    name: "doctor",
+    takes: [],
+    flags: [
+      {
+        name: "subnet-file",
+        kind: "value",
+        arg: "FILE",
+        help: "twilld's subnet.env (default /run/flannel/subnet.env)",
+      },
+      { name: "cni-conf-dir", kind: "value", arg: "DIR", help: "the runtime's networks (default /etc/cni/net.d)" },
+      {
+        name: "cni-bin-dir",
+        kind: "value",
+        arg: "DIR,...",
+        help: "the runtime's CNI plugins (default /opt/cni/bin,/usr/lib/cni)",
+      },
+    ],
+    summary:
+      "look for what is wrong with this host, its peers and the cluster: what, the evidence, and a command that mends it",
+    load: async () => (await import("./doctor.ts")).runDoctor,
+  },
+  {
     name: "config check",
     takes: ["FILE|-"],
     summary: "check a network config, and print the values that it gives with every default filled in",

@@ -5,11 +5,12 @@ const WIDTH = 100;
 const INDENT = 17;
 
 const EXIT_CODES = `Exit codes:
-  0  done; status: the node is ready; trace: nothing here stops the packet
-  1  status: the node is not ready for pods; trace: the packet stops; else: it could not be done,
-     or not wholly
+  0  done; status: the node is ready; trace, probe, doctor: nothing is wrong
+  1  status: the node is not ready for pods; trace, probe: something does not come through;
+     doctor: warnings; else: it could not be done, or not wholly
   2  the command line is wrong
   3  the agent does not run, may not be asked, or cannot answer
+  4  doctor: something is broken
 `;
 
 /** What `twillctl --help` prints. */
