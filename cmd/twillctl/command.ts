@@ -27,6 +27,8 @@ export interface Command {
   readonly flags?: readonly CommandFlag[];
   /** Whether --watch makes it show itself again and again. */
   readonly watchable?: boolean;
+  /** Whether it shows itself again and again on a terminal without being asked. */
+  readonly live?: boolean;
   /** For the help text: what it does, and what there is to know of it. */
   readonly summary: string;
   readonly load: () => Promise<Run>;

@@ -59,6 +59,14 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import("./probe.ts")).runProbe,
   },
   {
+    name: "top",
+    takes: [],
+    watchable: true,
+    live: true,
+    summary: "live traffic of each peer, the busiest first, with round trip and loss; on a terminal until Ctrl-C",
+    load: async () => (await import("./top.ts")).makeTop(),
+  },
+  {
     name: "trace",
     takes: ["POD-IP"],
     summary:
@@ -87,6 +95,24 @@ export const COMMANDS: readonly Command[] = [
     summary:
       "look for what is wrong with this host, its peers and the cluster: what, the evidence, and a command that mends it",
     load: async () => (await import("./doctor.ts")).runDoctor,
+  },
+  {
+    name: "capture",
+    takes: ["FILE"],
+    mayTake: ["NODE|POD-IP"],
+    flags: [
+      { name: "seconds", kind: "value", arg: "N", help: "how long (default 10)" },
+      { name: "packets", kind: "value", arg: "N", help: "end after so many" },
+    ],
+    summary: "record the overlay's packets on both sides of the tunnel as a pcap file for tshark; it needs tcpdump",
+    load: async () => (await import("./capture.ts")).runCapture,
+  },
+  {
+    name: "logs",
+    takes: [],
+    flags: [{ name: "follow", alias: "f", kind: "bool", help: "also what comes, until Ctrl-C" }],
+    summary: "the agent's last thousand log lines, wherever it writes them",
+    load: async () => (await import("./logs.ts")).runLogs,
   },
   {
     name: "config check",
@@ -136,6 +162,12 @@ export const COMMANDS: readonly Command[] = [
       "take this node out of the cluster for good: no new pods, its subnet given back, device, routes and rules " +
       "removed; twilld ends with exit code 0. Where it does not run, start it first",
     load: async () => (await import("./changes.ts")).runLeave,
+  },
+  {
+    name: "completion",
+    takes: ["bash|zsh|fish"],
+    summary: "what makes a shell complete commands and flags: source <(twillctl completion bash)",
+    load: async () => (await import("./completion.ts")).runCompletion,
   },
 ];
 

@@ -64,7 +64,10 @@ export async function run(argv: readonly string[], env: Environment, terminal: T
     write: (text) => void stdout.write(text),
   };
   try {
-    return flags.get("watch") === "true" ? await watch(command, call, terminal) : await once(command, call, terminal);
+    const live = command.live === true && terminal.stdout.isTTY === true && !call.json;
+    return live || flags.get("watch") === "true"
+      ? await watch(command, call, terminal)
+      : await once(command, call, terminal);
   } catch (error) {
     for (const problem of error instanceof ConfigError ? error.problems : [describeError(error)])
       stderr.write(`twillctl: ${problem}\n`);

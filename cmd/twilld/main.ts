@@ -10,6 +10,7 @@ import { serveApi } from "../../pkg/api/server.ts";
 import { systemClock } from "../../pkg/base/clock.ts";
 import { ConfigError, describeError } from "../../pkg/base/errors.ts";
 import type { Logger } from "../../pkg/base/logger.ts";
+import { RecentLines } from "../../pkg/base/recent-lines.ts";
 import { VERSION } from "../../pkg/base/version.ts";
 import { HostGwDataplane } from "../../pkg/dataplane/hostgw/hostgw-dataplane.ts";
 import { KernelDataplane } from "../../pkg/dataplane/kernel/kernel-dataplane.ts";
@@ -23,6 +24,9 @@ import { EtcdRegistry } from "../../pkg/subnet/etcd-registry.ts";
 
 // Beside this file, as the source and as the bundle.
 const PACKET_LOOP = new URL(`packet-loop${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
+
+// For twillctl logs: some hundred kilobytes at most.
+const KEPT_LOG_LINES = 1000;
 
 process.exit(await main());
 
@@ -42,12 +46,13 @@ async function main(): Promise<number> {
     return EXIT.stopped;
   }
   const { config, warnings } = parsed;
-  const log = createLogger(config);
+  const recentLog = new RecentLines(KEPT_LOG_LINES);
+  const log = createLogger(config, process.stdout, recentLog);
   for (const reason of warnings) log.warn("doubtful setting", { reason });
   endAtDefects(log);
   log.info("starting", { version: VERSION, node: config.nodeName, pid: process.pid });
   try {
-    const ending = await run(config, log, stopSignal(log));
+    const ending = await run(config, log, recentLog, stopSignal(log));
     log.info(ending === "left" ? "stopped, this node has left the cluster" : "stopped, lease and routes stay");
     return EXIT.stopped;
   } catch (error) {
@@ -56,14 +61,14 @@ async function main(): Promise<number> {
   }
 }
 
-async function run(config: AgentConfig, log: Logger, signal: AbortSignal): Promise<Ending> {
+async function run(config: AgentConfig, log: Logger, recentLog: RecentLines, signal: AbortSignal): Promise<Ending> {
   const clock = systemClock;
   const random = Math.random;
   const host = new LinuxHost();
   const registry = await EtcdRegistry.open(config.etcd, { clock, random });
   try {
     const openDataplane = dataplanes(config, host, log);
-    const services = servicesOf(config, log);
+    const services = servicesOf(config, log, recentLog);
     const pid = process.pid;
     return await runAgent(
       { config, version: VERSION, pid, registry, host, openDataplane, services, clock, random, log },
@@ -86,12 +91,19 @@ function dataplanes(config: AgentConfig, host: LinuxHost, log: Logger): World["o
   };
 }
 
-function servicesOf(config: AgentConfig, log: Logger): Service[] {
+function servicesOf(config: AgentConfig, log: Logger, recentLog: RecentLines): Service[] {
   const { healthz, runDir } = config;
   const deps = { clock: systemClock, random: Math.random };
   const prober = new Prober({ echo: new LinuxEcho(deps), tcp: tcpProbe(deps.clock), ...deps });
   const api: Service = async (source, signal) => {
-    const server = await serveApi({ socket: join(runDir, "twilld.sock"), source, probes: prober, log, signal });
+    const server = await serveApi({
+      socket: join(runDir, "twilld.sock"),
+      source,
+      probes: prober,
+      recentLog,
+      log,
+      signal,
+    });
     await server.done;
   };
   const probing: Service = (agent, signal) => prober.run(() => targetsOf(agent.status()), signal);

@@ -1,6 +1,7 @@
 import { pino } from "pino";
 import pretty from "pino-pretty";
 import { describeError } from "../base/errors.ts";
+import type { RecentLines } from "../base/recent-lines.ts";
 import type { Fields, Level, Logger } from "../base/logger.ts";
 import type { AgentConfig } from "./config.ts";
 
@@ -17,6 +18,7 @@ export interface LogOutput extends NodeJS.WritableStream {
 export function createLogger(
   config: Pick<AgentConfig, "logLevel" | "logFormat">,
   output: LogOutput = process.stdout,
+  recent?: RecentLines,
 ): Logger {
   const terminal = output.isTTY === true;
   const text = config.logFormat === "pretty" || (config.logFormat === "auto" && terminal);
@@ -31,7 +33,7 @@ export function createLogger(
       formatters: { level: (level) => ({ level }) },
       redact: ["password", "*.password", "*.*.password"],
     },
-    sink,
+    recent ? { write: (line: string) => (recent.add(line), void sink.write(line)) } : sink,
   );
   const stacks = config.logLevel === "debug";
   const write = (level: Level, sentence: string, fields: Fields = {}): void => {

@@ -6,7 +6,7 @@ import { decodeProbe, decodeProbed } from "./probe-wire.ts";
 import { AgentUnreachableError, requireAgent } from "./reach.ts";
 import { AGENT_SERVICE } from "./service.ts";
 import type { LeaseStatus, Status } from "./status.ts";
-import { decodeLease, decodeStatus } from "./wire.ts";
+import { decodeLease, decodeStatus, number } from "./wire.ts";
 
 /** The agent answers from memory: one that takes longer hangs. */
 const CALL_TIMEOUT_MS = 5000;
@@ -71,6 +71,12 @@ export class AgentClient {
   /** Measures a peer now, or all of them for "". Throws a RefusedError where there is no such peer. */
   async probe(target: string): Promise<Probed> {
     return decodeProbed(await this.#call(AGENT_SERVICE.Probe, { target }, PROBE_TIMEOUT_MS));
+  }
+
+  /** What the agent has logged behind this number, as far as it remembers; 0 for all. Each is a JSON object as text. */
+  async logs(after: number): Promise<readonly { readonly sequence: number; readonly text: string }[]> {
+    const { lines } = await this.#call(AGENT_SERVICE.ListLogs, { after });
+    return (lines ?? []).map((line) => ({ sequence: number(line.sequence), text: line.text ?? "" }));
   }
 
   close(): void {

@@ -4,13 +4,14 @@ import { grpc } from "../../proto/gen/agent.js";
 import { sleep, systemClock } from "../base/clock.ts";
 import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import type { RecentLines } from "../base/recent-lines.ts";
 import { AGENT_SERVICE, AGENT_SERVICE_NAME, HEALTH_SERVICE } from "./service.ts";
 import { placeSocket, type PlacedSocket } from "./socket.ts";
 import { type Control, RefusedError } from "./control.ts";
 import type { ProbeSource } from "./probe.ts";
 import { encodeProbe, encodeProbed } from "./probe-wire.ts";
 import type { StatusSource } from "./status.ts";
-import { encodeLease, encodeStatus } from "./wire.ts";
+import { encodeLease, encodeStatus, number } from "./wire.ts";
 
 /** How long calls that are being answered may take once the server is told to stop. */
 const GRACE_MS = 300;
@@ -30,10 +31,12 @@ export async function serveApi(options: {
   readonly source: Control;
   /** Without it nothing is measured. */
   readonly probes?: ProbeSource;
+  /** Without it nothing is remembered of the log. */
+  readonly recentLog?: RecentLines;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }): Promise<ApiServer> {
-  const { socket, source, probes = NO_PROBES, log, signal } = options;
+  const { socket, source, probes = NO_PROBES, recentLog, log, signal } = options;
   const server = new Server();
   server.addService(AGENT_SERVICE, {
     Status: answer(log, () => ({ status: encodeStatus(source.status()) })),
@@ -47,6 +50,7 @@ export async function serveApi(options: {
     })),
     Unreserve: answer(log, async ({ subnets }) => ({ key: await source.unreserve(subnets ?? []) })),
     ListProbes: answer(log, () => ({ probes: probes.probes().map(encodeProbe) })),
+    ListLogs: answer(log, ({ after }) => ({ lines: [...(recentLog?.after(number(after)) ?? [])] })),
     Probe: answer(log, async ({ target }) => encodeProbed(await probes.probe(target ?? ""))),
   });
   server.addService(HEALTH_SERVICE, { Check: checkHealth(source, log) });

@@ -16,6 +16,7 @@ export const AGENT_SERVICE = {
   Unreserve: unary("/twill.v1.Agent/Unreserve", twill.v1.UnreserveRequest, twill.v1.UnreserveResponse),
   ListProbes: unary("/twill.v1.Agent/ListProbes", twill.v1.ListProbesRequest, twill.v1.ListProbesResponse),
   Probe: unary("/twill.v1.Agent/Probe", twill.v1.ProbeRequest, twill.v1.ProbeResponse),
+  ListLogs: unary("/twill.v1.Agent/ListLogs", twill.v1.ListLogsRequest, twill.v1.ListLogsResponse),
 } as const;
 
 /** grpc.health.v1.Health of proto/grpc/health/v1/health.proto. */

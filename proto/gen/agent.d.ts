@@ -1033,6 +1033,183 @@ export namespace twill {
         }
 
         /**
+         * Properties of a ListLogsRequest.
+         * @deprecated Use twill.v1.ListLogsRequest.$Properties instead.
+         */
+        interface IListLogsRequest extends twill.v1.ListLogsRequest.$Properties {
+        }
+
+        /** Represents a ListLogsRequest. */
+        class ListLogsRequest {
+
+            /**
+             * Constructs a new ListLogsRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.ListLogsRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** ListLogsRequest after. */
+            after: (number|Long);
+
+            /**
+             * Encodes the specified ListLogsRequest message. Does not implicitly {@link twill.v1.ListLogsRequest.verify|verify} messages.
+             * @param message ListLogsRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.ListLogsRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ListLogsRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.ListLogsRequest & twill.v1.ListLogsRequest.$Shape} ListLogsRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.ListLogsRequest & twill.v1.ListLogsRequest.$Shape;
+        }
+
+        namespace ListLogsRequest {
+
+            /** Properties of a ListLogsRequest. */
+            interface $Properties {
+
+                /** ListLogsRequest after */
+                after?: (number|Long|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ListLogsRequest. */
+            type $Shape = twill.v1.ListLogsRequest.$Properties;
+        }
+
+        /**
+         * Properties of a ListLogsResponse.
+         * @deprecated Use twill.v1.ListLogsResponse.$Properties instead.
+         */
+        interface IListLogsResponse extends twill.v1.ListLogsResponse.$Properties {
+        }
+
+        /** Represents a ListLogsResponse. */
+        class ListLogsResponse {
+
+            /**
+             * Constructs a new ListLogsResponse.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.ListLogsResponse.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** ListLogsResponse lines. */
+            lines: twill.v1.LogLine.$Properties[];
+
+            /**
+             * Encodes the specified ListLogsResponse message. Does not implicitly {@link twill.v1.ListLogsResponse.verify|verify} messages.
+             * @param message ListLogsResponse message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.ListLogsResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ListLogsResponse message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.ListLogsResponse & twill.v1.ListLogsResponse.$Shape} ListLogsResponse
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.ListLogsResponse & twill.v1.ListLogsResponse.$Shape;
+        }
+
+        namespace ListLogsResponse {
+
+            /** Properties of a ListLogsResponse. */
+            interface $Properties {
+
+                /** ListLogsResponse lines */
+                lines?: (twill.v1.LogLine.$Properties[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ListLogsResponse. */
+            type $Shape = twill.v1.ListLogsResponse.$Properties;
+        }
+
+        /**
+         * Properties of a LogLine.
+         * @deprecated Use twill.v1.LogLine.$Properties instead.
+         */
+        interface ILogLine extends twill.v1.LogLine.$Properties {
+        }
+
+        /** Represents a LogLine. */
+        class LogLine {
+
+            /**
+             * Constructs a new LogLine.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.LogLine.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** LogLine sequence. */
+            sequence: (number|Long);
+
+            /** LogLine text. */
+            text: string;
+
+            /**
+             * Encodes the specified LogLine message. Does not implicitly {@link twill.v1.LogLine.verify|verify} messages.
+             * @param message LogLine message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.LogLine.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a LogLine message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.LogLine & twill.v1.LogLine.$Shape} LogLine
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.LogLine & twill.v1.LogLine.$Shape;
+        }
+
+        namespace LogLine {
+
+            /** Properties of a LogLine. */
+            interface $Properties {
+
+                /** LogLine sequence */
+                sequence?: (number|Long|null);
+
+                /** LogLine text */
+                text?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a LogLine. */
+            type $Shape = twill.v1.LogLine.$Properties;
+        }
+
+        /**
          * Properties of a Status.
          * @deprecated Use twill.v1.Status.$Properties instead.
          */

@@ -1,7 +1,7 @@
 // What twillctl finds out about a host where something was broken on purpose: three nodes with a pod each, node 2 on the
 // kernel's plane.
-import { copyFileSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { PeerProbe, Probed } from "../../pkg/api/probe.ts";
 import { Lab } from "../../pkg/lab/lab.ts";
@@ -9,7 +9,11 @@ import { BIN, pluginDirectory, TWILLCTL } from "../../pkg/lab/programs.ts";
 import type { Found } from "../../pkg/diagnosis/doctor.ts";
 import type { Step } from "../../pkg/diagnosis/trace.ts";
 import { buildPrograms, notRoot, rootTitle, TOP } from "./netns.ts";
+import { COMMANDS } from "../../cmd/twillctl/commands.ts";
 import { until } from "../until.ts";
+import { document, documented, skeleton } from "./documented.ts";
+
+const DOCS = join(TOP, "docs/twillctl.md");
 
 interface Traced {
   readonly reaches: boolean;
@@ -50,6 +54,66 @@ describe.skipIf(notRoot)(rootTitle("what is wrong, found by twillctl"), () => {
   const heal = (i: number): Promise<unknown> => lab.node(i).run(["nft", "delete table inet broken"]);
 
   const names = ({ steps }: Traced): string[] => steps.map(({ what }) => what);
+
+  test("docs/twillctl.md shows every command as it is", async () => {
+    const node = lab.node(1);
+    const at = (name: string, text = ""): void => {
+      mkdirSync(dirname(join(node.directory, name)), { recursive: true });
+      writeFileSync(join(node.directory, name), text);
+    };
+    at("net.json", JSON.stringify({ Network: "10.244.0.0/16", Backend: { Type: "vxlan" } }));
+    for (const name of ["twill", "bridge", "host-local", "loopback"]) at(`bin/${name}`);
+    at("net.d/05-bridge.conf", '{"type":"bridge"}');
+    at("net.d/10-twill.conflist", readFileSync(join(TOP, "deploy/cni/10-twill.conflist"), "utf8"));
+    await probe(1, "");
+    const run = async (command: string): Promise<string> => {
+      const [, ...args] = command.replace("10.244.2.2", lab.pod(2, 1).address).split(" ");
+      const argv = ["env", "-C", node.directory, `TWILL_SOCKET=${node.socket}`, TWILLCTL, ...args];
+      const { status, stdout, stderr } = await node.netns.capture(argv);
+      expect([0, 1, 4]).toContain(status);
+      return stdout + stderr;
+    };
+    const examples = documented(DOCS);
+    const outputs: string[] = [];
+    for (const { command } of examples) outputs.push(await run(command));
+    rmSync(join(node.directory, "net.d"), { recursive: true });
+    if (process.env["UPDATE_DOCS"]) return document(DOCS, outputs);
+    for (const [i, { command, lines }] of examples.entries()) {
+      const shown = outputs[i]?.split("\n").map(skeleton);
+      // Which counters of the data plane are not zero depends on what happened.
+      const fixed = lines.filter((line) => !/^(counters| {12})/.test(line)).map(skeleton);
+      expect({ command, missing: fixed.filter((line) => !shown?.includes(line)) }).toEqual({ command, missing: [] });
+      expect({ command, lines: lines.length > 0 }).toEqual({ command, lines: true });
+    }
+    const text = readFileSync(DOCS, "utf8");
+    for (const { name } of COMMANDS) expect(text).toContain(`### \`${name}\``);
+    for (const [, name = "", cell = ""] of text.matchAll(/^\| `([a-z ]+)` +\| (`[^|]*)\|$/gm)) {
+      const keys = (/^(`\w+` ?)+/.exec(cell)?.[0] ?? "").match(/\w+/g);
+      const wanted = { trace: " 10.244.2.2", probe: " node2", "config check": " net.json" }[name] ?? "";
+      const output = await run(`twillctl ${name}${wanted} --json`);
+      expect({ name, keys: Object.keys(JSON.parse(output) as object) }).toEqual({ name, keys });
+    }
+  });
+
+  test("capture records both sides of the tunnel, and logs are the agent's", async () => {
+    const node = lab.node(1);
+    const file = join(node.directory, "both.pcap");
+    const recorded = node.ctl(["capture", file, lab.pod(2, 1).address, "--seconds=20", "--packets=8"]);
+    const stop = new AbortController();
+    const pings = (async () => {
+      while (!stop.signal.aborted)
+        await lab.pod(1, 1).netns.capture(["ping", "-c", "1", "-W", "1", lab.pod(2, 1).address]);
+    })();
+    expect((await recorded).stdout).toMatch(/^\d+ packets in /);
+    stop.abort();
+    await pings;
+    const { stdout } = await node.run(["tcpdump", "-n", "-r", file]);
+    expect(stdout).toMatch(/twill\.1 .*ICMP echo request/);
+    expect(stdout).toMatch(/eth0 .*172\.31\.1\.1\.\d+ > 172\.31\.1\.2\.8472/);
+    const logs = await node.ctl(["logs", "--json"]);
+    expect(logs.stdout).toBe(node.logText());
+    expect((await node.ctl(["logs"])).stdout).toMatch(/ info +starting /);
+  });
 
   test("trace follows a packet over either plane to the other node, and to a pod here", async () => {
     const overTun = await trace(1, lab.pod(2, 1).address);
