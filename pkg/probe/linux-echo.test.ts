@@ -31,5 +31,6 @@ test.skipIf(!isRoot)("silence is lost after the time given, and at once when it 
 });
 
 test("to be refused is an answer", async () => {
-  expect(await tcpProbe(systemClock)(addr("127.0.0.1"), 1000)).toBe(true);
+  expect(await tcpProbe(systemClock)(addr("127.0.0.1"), 1000, new AbortController().signal)).toBe(true);
+  expect(await tcpProbe(systemClock)(addr("127.0.0.1"), 1000, AbortSignal.abort())).toBe(false);
 });

@@ -17,6 +17,8 @@ const IP_HEADER = { 4: IPV4_HEADER_LEN, 6: IPV6_HEADER_LEN } as const;
 const LONGEST_SLEEP_MS = 1000;
 const MARK_LEN = 8;
 const OFF_CHECKSUM = 2;
+// Place 0 of an arena is never given out: 64 bytes that nobody else uses.
+const SCRATCH = 8;
 
 interface Waiting {
   readonly from: Uint8Array;
@@ -36,6 +38,9 @@ export class LinuxEcho implements Echo {
   readonly #waiting = new Map<number, Waiting>();
   readonly #sockets = new Map<Family, IcmpSocket>();
   #wake: WakeFd | undefined;
+  // One for good: each costs address space until it is collected.
+  #arena: Arena | undefined;
+  #polls: { readonly set: PollSet; readonly count: number } | undefined;
   #sequence = 0;
   #listening = false;
   #closed = false;
@@ -108,22 +113,28 @@ export class LinuxEcho implements Echo {
   async #listen(): Promise<void> {
     if (this.#listening) return;
     this.#listening = true;
-    const arena = Arena.create(65_536);
-    const scratch = arena.alloc(8, 8);
     const wake = (this.#wake ??= new WakeFd());
+    const arena = (this.#arena ??= Arena.create(65_536));
     while (this.#waiting.size > 0) {
-      const sockets = [...this.#sockets];
-      const polls = new PollSet(arena, [wake.fd, ...sockets.map(([, { fd }]) => fd)]);
-      for (let i = 0; i <= sockets.length; i++) polls.want(i, POLLIN);
-      while (this.#waiting.size > 0 && sockets.length === this.#sockets.size) {
-        await polls.waitAside(LONGEST_SLEEP_MS);
-        const now = this.#clock.now();
-        if (polls.ready(0) !== 0) drainWakeFd(wake.fd, arena, scratch);
-        for (const [family, socket] of sockets) this.#drain(family, socket, now);
-      }
+      const polls = this.#pollSet(arena, wake);
+      await polls.waitAside(LONGEST_SLEEP_MS);
+      const now = this.#clock.now();
+      if (polls.ready(0) !== 0) drainWakeFd(wake.fd, arena, SCRATCH);
+      for (const [family, socket] of this.#sockets) this.#drain(family, socket, now);
     }
     this.#listening = false;
     if (this.#closed) this.#release();
+  }
+
+  // Made anew when a socket was opened, twice at most.
+  #pollSet(arena: Arena, wake: WakeFd): PollSet {
+    const fds = [wake.fd, ...[...this.#sockets.values()].map(({ fd }) => fd)];
+    if (!this.#polls || this.#polls.count !== fds.length) {
+      const set = new PollSet(arena, fds);
+      for (let i = 0; i < fds.length; i++) set.want(i, POLLIN);
+      this.#polls = { set, count: fds.length };
+    }
+    return this.#polls.set;
   }
 
   #drain(family: Family, socket: IcmpSocket, now: number): void {

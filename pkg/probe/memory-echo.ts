@@ -13,6 +13,8 @@ export class MemoryEcho implements Echo {
   readonly answers = new Map<string, Answer>();
   /** Everything asked, "10.5.1.0 64", in order. */
   readonly asked: string[] = [];
+  /** As without CAP_NET_RAW. */
+  forbidden = false;
   readonly #clock: Clock;
 
   constructor(clock: Clock) {
@@ -21,6 +23,7 @@ export class MemoryEcho implements Echo {
 
   async ping(target: Addr, size: number, timeoutMs: number): Promise<Reply> {
     const address = formatAddr(target);
+    if (this.forbidden) return { none: "forbidden" };
     this.asked.push(`${address} ${size}`);
     const answer = this.answers.get(address);
     const heard = answer !== undefined && size <= (answer.mtu ?? size) && answer.rttMs <= timeoutMs;

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { addr } from "../../test/literals.ts";
 import { seededRandom } from "../base/backoff.ts";
+import { sleep } from "../base/clock.ts";
 import { FakeClock } from "../base/fake-clock.ts";
 import { MemoryEcho } from "./memory-echo.ts";
 import { Prober } from "./prober.ts";
@@ -112,4 +113,29 @@ test("what is known of a peer goes with it", async () => {
     targets.push({ ...target(2), overlay: addr("10.5.9.0") });
     expect(prober.probes()[1]?.state).toBe("unknown");
   });
+});
+
+test("that we may not ask says nothing of a peer", async () => {
+  await running(1, async ({ echo, clock, prober }) => {
+    echo.forbidden = true;
+    await clock.advance(60_000);
+    expect(prober.probes()).toMatchObject([{ state: "unknown", sent: 0 }]);
+  });
+});
+
+test("a stop does not wait for what is silent, nor blames it", async () => {
+  const clock = new FakeClock();
+  const echo = new MemoryEcho(clock);
+  echo.answers.set("10.5.1.0", { rttMs: 2 });
+  const stop = new AbortController();
+  const tcp = (_: unknown, ms: number, signal: AbortSignal): Promise<boolean> =>
+    sleep(clock, ms, signal).then(() => false);
+  const prober = new Prober({ echo, clock, random: seededRandom(1), tcp });
+  const run = prober.run(() => [target(1)], stop.signal);
+  await clock.advance(6500);
+  expect(clock.pending).toBe(1);
+  stop.abort();
+  await run;
+  expect(clock.pending).toBe(0);
+  expect(prober.probes()).toMatchObject([{ tcp: "unknown" }]);
 });

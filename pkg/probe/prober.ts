@@ -32,6 +32,7 @@ export interface ProberParts {
 export class Prober implements ProbeSource {
   readonly #parts: ProberParts;
   readonly #records = new Map<string, PeerRecord>();
+  readonly #stop = new AbortController();
   #targets: () => readonly ProbeTarget[] = () => [];
 
   constructor(parts: ProberParts) {
@@ -42,13 +43,16 @@ export class Prober implements ProbeSource {
   async run(targets: () => readonly ProbeTarget[], signal: AbortSignal): Promise<void> {
     const { clock, random, echo } = this.#parts;
     this.#targets = targets;
-    const end = (): void => echo.close();
+    const end = (): void => {
+      this.#stop.abort();
+      echo.close();
+    };
     signal.addEventListener("abort", end, { once: true });
     while (!signal.aborted) {
       await sleep(clock, ROUND_MS * (1 - JITTER + 2 * JITTER * random()), signal);
       if (!signal.aborted) await this.round();
     }
-    echo.close();
+    end();
   }
 
   /** One round. */
@@ -107,19 +111,17 @@ export class Prober implements ProbeSource {
     return [...suspicious, ...others].slice(0, PEERS_PER_ROUND);
   }
 
-  async #ask(record: PeerRecord): Promise<boolean> {
+  async #ask(record: PeerRecord): Promise<void> {
     const { echo, clock } = this.#parts;
     const { overlay, underlay } = record.target;
-    const { rttMs } = overlay ? await echo.ping(overlay, LEAST_PING, TIMEOUT_MS) : {};
-    if (rttMs !== undefined) {
-      record.answered(rttMs, clock.wall());
-      return true;
-    }
+    const reply = overlay && (await echo.ping(overlay, LEAST_PING, TIMEOUT_MS));
+    if (reply?.rttMs !== undefined) return record.answered(reply.rttMs, clock.wall());
     const below = await echo.ping(underlay, LEAST_PING, TIMEOUT_MS);
+    // That we may not ask, or have stopped, says nothing of the peer.
+    if (below.none === "forbidden" || this.#stop.signal.aborted) return;
     const answers = below.none === undefined;
     if (overlay) record.missed(answers, clock.wall());
     else record.underlayOnly(answers, clock.wall());
-    return answers && !overlay;
   }
 
   // As often as it takes to be sure, and then the path.
@@ -134,9 +136,13 @@ export class Prober implements ProbeSource {
     const { overlay, mtu } = record.target;
     if (!overlay) return;
     const timeout = Math.min(TIMEOUT_MS, Math.max(LEAST_TIMEOUT_MS, 4 * record.plain().rttMs));
-    record.mtu = await findPathMtu(echo, overlay, mtu, timeout);
+    const { signal } = this.#stop;
+    const found = await findPathMtu(echo, overlay, mtu, timeout);
     // A SYN that is lost is sent again after a second (RFC 6298 section 2).
-    record.tcp = (await tcp(overlay, 3 * TIMEOUT_MS)) ? "answers" : "silent";
+    const answers = !signal.aborted && (await tcp(overlay, 3 * TIMEOUT_MS, signal));
+    if (signal.aborted) return;
+    record.mtu = found;
+    record.tcp = answers ? "answers" : "silent";
   }
 
   async #askAddress(addr: Addr, mtu: number): Promise<AddressProbe> {

@@ -3,8 +3,8 @@ import { type Addr, formatAddr } from "../addr/addr.ts";
 import { errorCode } from "../base/errors.ts";
 import type { Clock } from "../base/clock.ts";
 
-/** Whether a host answers TCP at all within `timeoutMs`. */
-export type TcpProbe = (target: Addr, timeoutMs: number) => Promise<boolean>;
+/** Whether a host answers TCP at all within `timeoutMs`, and before the signal aborts. */
+export type TcpProbe = (target: Addr, timeoutMs: number, signal: AbortSignal) => Promise<boolean>;
 
 // discard (RFC 863): nobody serves it, and to be refused is an answer.
 const PORT = 9;
@@ -14,17 +14,21 @@ const PORT = 9;
  * do not, since theirs are never left to the network card.
  */
 export function tcpProbe(clock: Clock): TcpProbe {
-  return (target, timeoutMs) =>
+  return (target, timeoutMs, signal) =>
     new Promise((resolve) => {
       const socket = new Socket();
       const finish = (answered: boolean): void => {
         cancel();
+        signal.removeEventListener("abort", giveUp);
         socket.destroy();
         resolve(answered);
       };
+      const giveUp = (): void => finish(false);
       const cancel = clock.after(timeoutMs, () => finish(false));
       socket.once("connect", () => finish(true));
       socket.once("error", (error) => finish(errorCode(error) === "ECONNREFUSED"));
-      socket.connect(PORT, formatAddr(target));
+      signal.addEventListener("abort", giveUp, { once: true });
+      if (signal.aborted) giveUp();
+      else socket.connect(PORT, formatAddr(target));
     });
 }
