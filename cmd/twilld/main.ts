@@ -82,12 +82,13 @@ async function run(config: AgentConfig, log: Logger, recentLog: RecentLines, sig
 function dataplanes(config: AgentConfig, host: LinuxHost, log: Logger): World["openDataplane"] {
   return ({ network, backend }, vtepMac) => {
     if (backend.type === "host-gw") return new HostGwDataplane({ network, host, log });
-    const { verifySender, offload, forwardRules } = config;
+    const { verifySender, offload, packetThreads: threads, forwardRules } = config;
     if (config.dataplane === "kernel") {
       return new KernelDataplane({ backend, network, vtepMac, verifySender, host, log });
     }
     const worker = PACKET_LOOP;
-    return new TunDataplane({ backend, network, vtepMac, verifySender, offload, forwardRules, host, log, worker });
+    const options = { backend, network, vtepMac, verifySender, offload, threads, forwardRules } as const;
+    return new TunDataplane({ ...options, host, log, worker });
   };
 }
 

@@ -24,6 +24,8 @@ export interface AgentConfig {
   readonly verifySender: "default" | "strict";
   /** The rung of the offload ladder that the tun plane stands on; auto: the highest that works here. */
   readonly offload: "auto" | "tunnel-gso" | "gso" | "none";
+  /** Threads of the tun plane that carry packets. */
+  readonly packetThreads: 1 | 2;
   readonly logLevel: "debug" | "info" | "warn" | "error";
   /** "auto" is "pretty" on a terminal and "json" elsewhere. */
   readonly logFormat: "auto" | "json" | "pretty";

@@ -113,6 +113,14 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     group: "traffic",
+    name: "packet-threads",
+    kind: "value",
+    arg: "1|2",
+    fallback: "1",
+    help: "threads that carry packets on the tun plane: one for both directions, or one for each",
+  },
+  {
+    group: "traffic",
     name: "verify-sender",
     kind: "value",
     arg: "default|strict",

@@ -51,6 +51,7 @@ test("without flags and environment everything is flannel's default", () => {
     dataplane: "tun",
     verifySender: "default",
     offload: "auto",
+    packetThreads: 1,
     logLevel: "info",
     logFormat: "auto",
   } satisfies AgentConfig);

@@ -71,6 +71,7 @@ function readConfig(settings: Settings): AgentConfig {
     dataplane: settings.value("dataplane", choice("tun", "kernel")),
     verifySender: settings.value("verify-sender", choice("default", "strict")),
     offload: settings.value("offload", choice("auto", "tunnel-gso", "gso", "none")),
+    packetThreads: settings.value("packet-threads", choice("1", "2")) === "1" ? 1 : 2,
     logLevel,
     logFormat: settings.value("log-format", choice("auto", "json", "pretty")),
   };

@@ -32,6 +32,13 @@ export const CONFIGURATIONS: readonly Configuration[] = [
   { id: BASELINE, title: "kernel vxlan", wireLike: true, required: true, open: openKernelVxlan },
   ...RUNGS.map(rungConfiguration),
   {
+    id: "twill-two-threads",
+    title: "twill, two threads",
+    wireLike: false,
+    required: false,
+    open: (lab) => openTwill(lab, "twill-two-threads", ["--packet-threads=2"]),
+  },
+  {
     id: MIXED,
     title: "twill ↔ kernel vxlan",
     wireLike: true,

@@ -47,6 +47,7 @@ function makePlane(netns: string, options: Partial<TunOptions> = {}): TunDatapla
     vtepMac: { 4: mac("0a:00:00:00:00:01") },
     verifySender: "default",
     offload: "auto",
+    threads: 1,
     forwardRules: true,
     host: new LinuxHost({ netns }),
     log: new MemoryLogger(),

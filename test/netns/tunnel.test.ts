@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Lab } from "../../pkg/lab/lab.ts";
 import type { Node } from "../../pkg/lab/node.ts";
 import { until } from "../until.ts";
-import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { notRoot, rootTitle } from "./netns.ts";
 import { transferTcp } from "./tcp.ts";
 
 const MB = 1_000_000;
@@ -17,7 +17,6 @@ describe.skipIf(notRoot)(rootTitle("the tunnel device"), () => {
   let node: Node;
   let supported: boolean;
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create({ nodes: 2, pods: 1, args: ["--resync=1"] });
     node = lab.node(1);
     supported = node.logText().includes('"offload":"tunnel-gso"');
@@ -72,10 +71,24 @@ describe.skipIf(notRoot)(rootTitle("the tunnel device"), () => {
     await reachable();
   });
 
-  test("is left when somebody deletes it, for good, and nothing is lost", async ({ skip }) => {
+  test("is made anew when somebody deletes it, and nothing is lost", async ({ skip }) => {
     skip(!supported, "this kernel has no UDP tunnels on TAP devices (before Linux 6.17)");
     await node.run(["ip", "link", "delete", "twgso.1"]);
     await reachable();
-    await says("the kernel refuses an offload, going on without it", 1);
+    await says("the data plane has died, opening it anew", 1);
+    await says(USED, 3);
+    await reachable();
+  });
+
+  test("is used by the thread that sends, where each direction has its own", async ({ skip }) => {
+    skip(!supported, "this kernel has no UDP tunnels on TAP devices (before Linux 6.17)");
+    const used = said(USED);
+    await node.restart(["--packet-threads=2"]);
+    await node.ready();
+    await says(USED, used + 1);
+    await reachable();
+    const { stdout } = await node.ctl(["status", "--json"]);
+    const { dataplane } = JSON.parse(stdout) as { dataplane: { counters: Record<string, number | string> } };
+    for (const name of ["tx_bytes", "rx_bytes"]) expect(Number(dataplane.counters[name])).toBeGreaterThan(5 * MB);
   });
 });

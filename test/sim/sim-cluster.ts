@@ -101,6 +101,7 @@ export class SimNode {
       dataplane: "tun",
       verifySender: "default",
       offload: "auto",
+      packetThreads: 1,
       logLevel: "info",
       logFormat: "json",
       ...changes,

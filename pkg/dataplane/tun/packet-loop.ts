@@ -14,6 +14,9 @@ import type { TunnelGso } from "./tunnel-gso.ts";
 // A sleep ends at the latest after this, so that loop_turns tells an idle loop from a stuck one.
 const LONGEST_SLEEP_MS = 1000;
 
+/** What one loop carries: from the pods ("transmit"), to them ("receive"), or both ways. */
+export type Side = "both" | "transmit" | "receive";
+
 /** The packet loop: carries packets both ways between a device and a bind, through one table of peers. */
 export class PacketLoop {
   readonly receive: Receive;
@@ -59,17 +62,19 @@ export class PacketLoop {
   /**
    * Turns until `control` answers false. It is called before every sleep and must be cheap; whoever wants it called in a
    * sleep writes to `wakeFd`. A turn takes the sides that poll(2) says are ready, and no call is spent on the other.
-   * HOT PATH.
+   * With a `side`, another loop on the same descriptors carries the other. HOT PATH.
    */
-  run(wakeFd: number, control: () => boolean): void {
+  run(wakeFd: number, control: () => boolean, side: Side = "both"): void {
+    const transmits = side !== "receive";
+    const fromUdp = side === "transmit" ? 0 : POLLIN;
     const fds = [wakeFd, this.#device.fd, ...this.#bind.fds];
     const poll = new PollSet(this.#arena, fds);
     const scratch = this.#arena.alloc(8, 8);
     poll.want(0, POLLIN);
     while (control()) {
       const { blocked } = this.transmit;
-      poll.want(1, blocked ? 0 : POLLIN);
-      for (let i = 2; i < fds.length; i++) poll.want(i, blocked ? POLLIN | POLLOUT : POLLIN);
+      poll.want(1, blocked || !transmits ? 0 : POLLIN);
+      for (let i = 2; i < fds.length; i++) poll.want(i, blocked ? fromUdp | POLLOUT : fromUdp);
       poll.wait(LONGEST_SLEEP_MS);
       if (poll.ready(0) !== 0) drainWakeFd(wakeFd, this.#arena, scratch);
       let receive = false;
@@ -79,7 +84,7 @@ export class PacketLoop {
         if ((ready & ~POLLOUT) !== 0) receive = true;
         if ((ready & POLLOUT) !== 0) writable = true;
       }
-      this.turn(receive, blocked ? writable : poll.ready(1) !== 0);
+      this.turn(receive && fromUdp !== 0, transmits && (blocked ? writable : poll.ready(1) !== 0));
     }
   }
 

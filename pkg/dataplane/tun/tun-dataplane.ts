@@ -27,8 +27,10 @@ import type { Table } from "./forwarding-table.ts";
 import { reconcileKernel } from "./kernel-state.ts";
 import { LoopThread } from "./loop-thread.ts";
 import type { Rung } from "./offload.ts";
+import type { Side } from "./packet-loop.ts";
 import { peerRows } from "./peer-rows.ts";
 import { Slots } from "./slots.ts";
+import type { Order } from "./worker.ts";
 
 export interface TunOptions {
   readonly backend: {
@@ -44,6 +46,8 @@ export interface TunOptions {
   readonly verifySender: "default" | "strict";
   /** A rung of offload.ts, or the highest that works here. */
   readonly offload: "auto" | Rung;
+  /** Threads that carry packets: one for both directions, or one for each. */
+  readonly threads: 1 | 2;
   /** Whether somebody accepts what `forwards` names, before all other iptables rules. */
   readonly forwardRules: boolean;
   readonly host: Host;
@@ -67,7 +71,7 @@ export class TunDataplane implements Dataplane {
   readonly #takeOver: TakeOver;
   #tookOver = false;
   #ends: Ends | undefined;
-  #thread: LoopThread | undefined;
+  #threads: readonly LoopThread[] = [];
   #tunnelOn: boolean | undefined;
   #passes = 0;
   #attrs: PlaneAttrs | undefined;
@@ -90,7 +94,7 @@ export class TunDataplane implements Dataplane {
   }
 
   async open(underlay: Underlay): Promise<PlaneAttrs> {
-    const { backend, offload, log, worker, plainUdp = false } = this.#options;
+    const { backend, offload, log, worker, threads, plainUdp = false } = this.#options;
     const { vni, port } = backend;
     const ends = await this.#openEnds(
       { name: this.device, vni, port, families: this.#families, offload, plainUdp },
@@ -106,10 +110,12 @@ export class TunDataplane implements Dataplane {
       tunnel: tunnel?.data,
       port,
     };
-    this.#thread = new LoopThread(worker, data, (refused) => {
+    const onStepDown = (refused: string): void => {
       log.warn("the kernel refuses an offload, going on without it", { offload: refused });
-    });
-    this.#thread.ended.catch((error: unknown) => this.#settleDone.reject(error));
+    };
+    const sides: readonly Side[] = threads === 2 && sockets ? ["transmit", "receive"] : ["both"];
+    this.#threads = sides.map((side) => new LoopThread(worker, { ...data, side }, onStepDown));
+    for (const thread of this.#threads) thread.ended.catch((error: unknown) => this.#settleDone.reject(error));
     this.#ends = ends;
     this.forwards = tunnel ? [tunnel.name] : [];
     return this.#describe(underlay);
@@ -145,7 +151,8 @@ export class TunDataplane implements Dataplane {
   }
 
   async reconcile(want: Want): Promise<Outcome> {
-    if (!this.#thread) throw new Error(this.#closed ? "the data plane is closed" : "the data plane is not open");
+    if (this.#threads.length === 0)
+      throw new Error(this.#closed ? "the data plane is closed" : "the data plane is not open");
     const attrs = this.#describe(want.underlay);
     const { rows, states } = peerRows(want, this.#families, this.#options.network, this.#slots);
     // The loop knows a peer before the kernel routes to it, and until the kernel has stopped: nothing falls between.
@@ -176,7 +183,7 @@ export class TunDataplane implements Dataplane {
   // Not before the second pass: what accepts forwarded packets is set up between the first and it.
   async #driveTunnel(): Promise<void> {
     const tunnel = this.#ends?.tunnel;
-    if (!tunnel || !this.#thread || ++this.#passes < 2) return;
+    if (!tunnel || ++this.#passes < 2) return;
     const { host, log, offload, forwardRules } = this.#options;
     const on = await tunnel.usable(host, { forced: offload === "tunnel-gso", forwardRules });
     if (tunnel.gone) this.#settleDone.reject(new Error(tunnel.unused));
@@ -185,7 +192,7 @@ export class TunDataplane implements Dataplane {
     this.#tunnelOn = on;
     if (on) log.info("TCP leaves through the tunnel device", { device: tunnel.name });
     else log.info("the tunnel device is not used", { device: tunnel.name, reason: tunnel.unused });
-    this.#thread.order({ kind: "tunnel", on, anew });
+    this.#order({ kind: "tunnel", on, anew });
   }
 
   #table(want: Want, rows: Table["rows"]): Table {
@@ -209,28 +216,36 @@ export class TunDataplane implements Dataplane {
     const text = JSON.stringify(table, (_, value: unknown) => (typeof value === "bigint" ? value.toString() : value));
     if (text === this.#posted) return;
     this.#posted = text;
-    this.#thread?.order({ kind: "table", table });
+    this.#order({ kind: "table", table });
+  }
+
+  #order(order: Order): void {
+    for (const thread of this.#threads) thread.order(order);
   }
 
   // Rows of peers that have left are given back, their counters cleared for the next.
   #forget(want: Want): void {
     this.#peers = new Set(want.peers.map((peer) => peer.key));
-    for (const slot of this.#slots.keep(this.#peers)) this.#thread?.memory.table.clearCounts(slot);
+    for (const slot of this.#slots.keep(this.#peers)) {
+      for (const { memory } of this.#threads) memory.table.clearCounts(slot);
+    }
   }
 
   stats(): DataplaneStats {
-    const memory = this.#thread?.memory;
+    const memories = this.#threads.map(({ memory }) => memory);
     const peers = new Map<LeaseKey, PeerStats>();
     for (const key of this.#peers) {
       const sum = { txPackets: 0, txBytes: 0, rxPackets: 0, rxBytes: 0 };
       for (const family of this.#families) {
         const slot = this.#slots.get(key, family);
-        if (slot === undefined || !memory) continue;
-        const counts = memory.table.counts(slot);
-        sum.txPackets += counts.txPackets;
-        sum.txBytes += counts.txBytes;
-        sum.rxPackets += counts.rxPackets;
-        sum.rxBytes += counts.rxBytes;
+        if (slot === undefined) continue;
+        for (const { table } of memories) {
+          const counts = table.counts(slot);
+          sum.txPackets += counts.txPackets;
+          sum.txBytes += counts.txBytes;
+          sum.rxPackets += counts.rxPackets;
+          sum.rxBytes += counts.rxBytes;
+        }
       }
       peers.set(key, {
         txPackets: BigInt(sum.txPackets),
@@ -239,17 +254,25 @@ export class TunDataplane implements Dataplane {
         rxBytes: BigInt(sum.rxBytes),
       });
     }
-    return { counters: memory?.counters.snapshot() ?? {}, peers };
+    return { counters: sumOf(memories.map(({ counters }) => counters.snapshot())), peers };
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    const thread = this.#thread;
+    const threads = this.#threads;
     const ends = this.#ends;
     this.#ends = undefined;
-    await thread?.stop();
+    await Promise.all(threads.map((thread) => thread.stop()));
     ends?.close();
-    this.#thread = undefined;
+    this.#threads = [];
     this.#settleDone.resolve();
   }
+}
+
+function sumOf(snapshots: readonly Readonly<Record<string, bigint>>[]): Record<string, bigint> {
+  const sum: Record<string, bigint> = {};
+  for (const snapshot of snapshots) {
+    for (const [name, value] of Object.entries(snapshot)) sum[name] = (sum[name] ?? 0n) + value;
+  }
+  return sum;
 }

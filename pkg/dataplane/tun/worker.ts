@@ -10,7 +10,7 @@ import { UdpBind } from "../../underlay/udp-bind.ts";
 import { COUNTER } from "./counters.ts";
 import type { Table } from "./forwarding-table.ts";
 import { LoopMemory } from "./loop-memory.ts";
-import { PacketLoop } from "./packet-loop.ts";
+import { PacketLoop, type Side } from "./packet-loop.ts";
 import { type TunnelData, TunnelGso } from "./tunnel-gso.ts";
 
 /** What the thread is started with. The file descriptors stay the control thread's: it closes them. */
@@ -27,6 +27,8 @@ export interface WorkerData {
   readonly tunnel: TunnelData | undefined;
   readonly port: number;
   readonly wakeFd: number;
+  /** What this thread carries; both ways without sockets. */
+  readonly side: Side;
 }
 
 /** What the thread tells: that the kernel refuses an offload, which it then goes on without. */
@@ -84,7 +86,7 @@ export async function runPacketLoop(data: WorkerData, port: MessagePort): Promis
     if (data.segment) watched = bind;
     const loop = new PacketLoop(arena, device, bind, table, counters, { merge: data.merge, tunnel });
     loop.receive.onStepDown(stepDown);
-    loop.run(data.wakeFd, control);
+    loop.run(data.wakeFd, control, data.side);
     return;
   }
   const bind = await DgramBind.open(arena, data.addrs, data.port);
