@@ -1,7 +1,14 @@
 import { defineConfig } from "vitest/config";
 
-// Two projects: unit tests run side by side; what makes network namespaces runs one file at a time, since two cores
-// shared by several labs would make every time-out a guess.
+// What measures times, fills both cores or builds the programs again, and would fail beside another lab, or make it fail.
+const ALONE = ["bench", "gc", "lab-command", "live-change", "load", "planes", "repair", "rungs", "wire"].map(
+  (name) => `test/netns/${name}.test.ts`,
+);
+
+// What makes network namespaces builds the programs first, and mostly waits: for leases, for processes, for the kernel.
+const NETNS = { globalSetup: "test/netns/build.ts", testTimeout: 60_000, hookTimeout: 120_000 };
+
+// One project after another: unit tests side by side, then labs two at a time, then those that need the machine alone.
 export default defineConfig({
   test: {
     projects: [
@@ -11,16 +18,21 @@ export default defineConfig({
           include: ["pkg/**/*.test.ts", "cmd/**/*.test.ts", "test/**/*.test.ts"],
           exclude: ["test/netns/**", "test/deploy/**", "**/node_modules/**"],
           testTimeout: 20_000,
+          sequence: { groupOrder: 0 },
         },
       },
       {
         test: {
+          ...NETNS,
           name: "netns",
           include: ["test/netns/**/*.test.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
-          fileParallelism: false,
+          exclude: ALONE,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
+      },
+      {
+        test: { ...NETNS, name: "alone", include: ALONE, fileParallelism: false, sequence: { groupOrder: 2 } },
       },
     ],
   },

@@ -9,12 +9,11 @@ import { makeWireLike } from "../bench/offloads.ts";
 import { addMachines } from "../bench/testbed/machines.ts";
 import { type Testbed, Unavailable } from "../bench/testbed/testbed.ts";
 import { openTwill } from "../bench/testbed/twill.ts";
-import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { notRoot, rootTitle } from "./netns.ts";
 
 describe.skipIf(notRoot)(rootTitle("the benchmark"), () => {
   let lab: Lab;
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create({ config: "none" });
   });
   afterAll(() => lab?.close());

@@ -8,7 +8,7 @@ import { Lab } from "../../pkg/lab/lab.ts";
 import { BIN, pluginDirectory, TWILLCTL } from "../../pkg/lab/programs.ts";
 import type { Found } from "../../pkg/diagnosis/doctor.ts";
 import type { Step } from "../../pkg/diagnosis/trace.ts";
-import { buildPrograms, notRoot, rootTitle, TOP } from "./netns.ts";
+import { notRoot, rootTitle, TOP } from "./netns.ts";
 import { COMMANDS } from "../../cmd/twillctl/commands.ts";
 import { until } from "../until.ts";
 import { document, documented, skeleton } from "./documented.ts";
@@ -28,7 +28,6 @@ interface ProbeAnswer extends Probed {
 describe.skipIf(notRoot)(rootTitle("what is wrong, found by twillctl"), () => {
   let lab: Lab;
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create();
     for (const args of [[], ["--dataplane=kernel"], []]) await lab.addNode({ args });
     await Promise.all(lab.nodes.map((node) => node.start()));

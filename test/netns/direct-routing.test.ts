@@ -6,7 +6,7 @@ import { Lab } from "../../pkg/lab/lab.ts";
 import type { Node } from "../../pkg/lab/node.ts";
 import { UNDERLAY_ADDRESS } from "../../pkg/lab/underlay.ts";
 import { until } from "../until.ts";
-import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { notRoot, rootTitle } from "./netns.ts";
 import { transferTcp } from "./tcp.ts";
 
 const MB = 1_000_000;
@@ -70,7 +70,6 @@ async function expectTcp(lab: Lab, a: number, b: number): Promise<void> {
 describe.skipIf(notRoot)(rootTitle("vxlan with DirectRouting"), () => {
   let lab: Lab;
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create({
       nodes: 3,
       pods: 1,
@@ -168,7 +167,6 @@ describe.skipIf(notRoot)(rootTitle("vxlan with DirectRouting"), () => {
 describe.skipIf(notRoot)(rootTitle("the backend host-gw"), () => {
   let lab: Lab;
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create({
       nodes: 3,
       pods: 1,

@@ -9,7 +9,7 @@ import type { Node } from "../../pkg/lab/node.ts";
 import type { Pod } from "../../pkg/lab/pod.ts";
 import { prefix } from "../literals.ts";
 import { addKernelPeer, type KernelPeer, untilRouted } from "./kernel-peer.ts";
-import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { notRoot, rootTitle } from "./netns.ts";
 import { type End, transferTcp } from "./tcp.ts";
 
 const MB = 1_000_000;
@@ -28,7 +28,6 @@ describe.skipIf(notRoot).each([
   let lab: Lab;
   let kernel: KernelPeer;
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create({ nodes: 3, pods: 1, config, args: ["--resync=1s"] });
   });
   afterAll(() => lab?.close());

@@ -12,7 +12,7 @@ import { until } from "../until.ts";
 import { type Conversation, converse } from "./conversation.ts";
 import { FlanneldStandIn, NETWORK } from "./flanneld-stand-in.ts";
 import { readLeases } from "./kernel-peer.ts";
-import { buildPrograms, notRoot, rootTitle, TOP } from "./netns.ts";
+import { notRoot, rootTitle, TOP } from "./netns.ts";
 import { transferTcp } from "./tcp.ts";
 
 const MB = 1_000_000;
@@ -37,7 +37,6 @@ describe.skipIf(notRoot)(rootTitle("a cluster of flannel's moves to twill and ba
   const flags: readonly (readonly string[])[] = [[], ["--dataplane=kernel"], []];
 
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create({ config: { Network: NETWORK, Backend: { Type: "vxlan" } } });
     for (const args of flags) await lab.addNode({ args });
     flannelds = lab.nodes.map((node) => new FlanneldStandIn(lab, node));

@@ -9,7 +9,7 @@ import { Lab } from "../../pkg/lab/lab.ts";
 import { tcpThroughput } from "../../pkg/lab/throughput.ts";
 import { collectionsDuring } from "../bench/measure/gc.ts";
 import { measureUdp } from "../bench/measure/udp.ts";
-import { buildPrograms, notRoot, rootTitle, TOP } from "./netns.ts";
+import { notRoot, rootTitle, TOP } from "./netns.ts";
 import { NO_TUNNEL_GSO } from "./rung-lab.ts";
 
 const SECONDS = 4;
@@ -21,7 +21,6 @@ describe.skipIf(notRoot).each(RUNGS)(rootTitle("garbage on the rung %s"), { time
   let lab: Lab;
   let supported = true;
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create();
     const program = [process.execPath, "--trace-gc", join(TOP, "dist/twilld/main.js")];
     for (let i = 1; i <= 2; i++) {

@@ -14,7 +14,7 @@ import { type Inner, udpPacket } from "../inner-packet.ts";
 import { mac, prefix } from "../literals.ts";
 import { until } from "../until.ts";
 import { addKernelPeer, type KernelPeer, readLeases } from "./kernel-peer.ts";
-import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { notRoot, rootTitle } from "./netns.ts";
 import { type End, transferTcp } from "./tcp.ts";
 
 const MB = 1_000_000;
@@ -52,7 +52,6 @@ describe.skipIf(notRoot).each([
   let lab: Lab;
   let pods: { readonly name: string; readonly netns: Netns; readonly address: (family: Family) => string }[];
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create({ config });
     const [kernel, tun] = [await addNode(lab, "kernel"), await addNode(lab, "tun")];
     const hand: KernelPeer = await addKernelPeer(
@@ -109,7 +108,6 @@ describe.skipIf(notRoot)(rootTitle("a kernel node that others try to deceive"), 
   let ownMac = "";
   const PEER_MAC = "0a:00:00:00:00:c4";
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create({ config: IPV4 });
     node = await addNode(lab, "kernel", ["--resync=1s"]);
     peer = await addKernelPeer(lab, { 4: KERNEL_SUBNET[4] });

@@ -5,10 +5,10 @@ import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { labsDirectory, readState } from "../../pkg/lab/directory.ts";
 import { processesIn, signalProcess } from "../../pkg/lab/proc.ts";
-import { buildPrograms, machine, notRoot, rootTitle, TOP } from "./netns.ts";
+import { machine, notRoot, rootTitle, TOP } from "./netns.ts";
 
 const run = promisify(execFile);
 const MAIN = join(TOP, "cmd/lab/main.ts");
@@ -41,8 +41,6 @@ beforeEach(() => {
 });
 
 describe.skipIf(notRoot)(rootTitle("the lab command"), () => {
-  beforeAll(() => buildPrograms());
-
   test("a lab in the background is shown, entered, asked and taken down again", async () => {
     const before = await machine();
     const started = await lab("up", "--nodes", "2", "--pods", "1", "--detach", "--name", name);
@@ -132,8 +130,6 @@ describe.skipIf(notRoot)(rootTitle("the lab command"), () => {
 });
 
 describe.skipIf(notRoot || !othersMayRead())(rootTitle("the lab of an ordinary user"), () => {
-  beforeAll(() => buildPrograms());
-
   // On most machines everybody may open /dev/net/tun. Where only root may, a node of its own stands in its place.
   async function asNobody(mode: number, ...args: string[]): Promise<Result> {
     const directory = mkdtempSync(join(tmpdir(), "twill-tun-"));

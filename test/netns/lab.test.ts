@@ -9,7 +9,7 @@ import { Lab } from "../../pkg/lab/lab.ts";
 import { lostPackets, pingMatrix } from "../../pkg/lab/ping.ts";
 import { processesIn } from "../../pkg/lab/proc.ts";
 import { tcpThroughput } from "../../pkg/lab/throughput.ts";
-import { buildPrograms, machine, notRoot, rootTitle } from "./netns.ts";
+import { machine, notRoot, rootTitle } from "./netns.ts";
 
 const LAB_LIBRARY = join(import.meta.dirname, "../../pkg/lab/lab.ts");
 
@@ -101,7 +101,6 @@ describe.skipIf(notRoot)(rootTitle("an empty lab"), () => {
 describe.skipIf(notRoot)(rootTitle("a lab with nodes"), () => {
   let lab: Lab;
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create({ nodes: 3, pods: 2 });
   });
   afterAll(() => lab?.close());
@@ -148,7 +147,6 @@ describe.skipIf(notRoot)(rootTitle("a lab with nodes"), () => {
 });
 
 test.skipIf(notRoot)(rootTitle("a start that fails tells why and leaves nothing behind"), async () => {
-  await buildPrograms();
   const before = await machine();
   const failing = Lab.create({ name: "failing", nodes: 2, args: ["--no-such-flag"] });
   await expect(failing).rejects.toThrow(

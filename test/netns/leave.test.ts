@@ -7,7 +7,7 @@ import { Lab } from "../../pkg/lab/lab.ts";
 import type { Node } from "../../pkg/lab/node.ts";
 import { TWILLCTL } from "../../pkg/lab/programs.ts";
 import { until } from "../until.ts";
-import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { notRoot, rootTitle } from "./netns.ts";
 import { transferTcp } from "./tcp.ts";
 
 const MB = 1_000_000;
@@ -20,7 +20,6 @@ describe.skipIf(notRoot).each([
 ])(rootTitle("a node leaves: $name"), ({ backend, args, device }) => {
   let lab: Lab;
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create({ nodes: 2, pods: 1, config: { Network: "10.244.0.0/16", Backend: backend }, args });
   });
   afterAll(() => lab?.close());

@@ -6,7 +6,7 @@ import { Lab } from "../../pkg/lab/lab.ts";
 import type { Node } from "../../pkg/lab/node.ts";
 import { until } from "../until.ts";
 import { readLeases } from "./kernel-peer.ts";
-import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { notRoot, rootTitle } from "./netns.ts";
 import { transferTcp } from "./tcp.ts";
 
 const MB = 1_000_000;
@@ -21,7 +21,6 @@ describe.skipIf(notRoot).each([
   let lab: Lab;
   let before: readonly string[];
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create({ nodes: 3, pods: 1, config: { Network: "10.244.0.0/16", Backend: backend }, args });
     before = await subnets();
   });

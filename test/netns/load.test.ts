@@ -13,7 +13,7 @@ import { measureUdp } from "../bench/measure/udp.ts";
 import { openKernelVxlan } from "../bench/testbed/kernel.ts";
 import type { Testbed } from "../bench/testbed/testbed.ts";
 import { openTwill } from "../bench/testbed/twill.ts";
-import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { notRoot, rootTitle } from "./netns.ts";
 import { transferTcp } from "./tcp.ts";
 import { DatagramFlow } from "./udp.ts";
 
@@ -46,7 +46,6 @@ describe.skipIf(notRoot)(rootTitle("a saturated uplink of 100 Mbit/s"), { timeou
   let kernel: Testbed;
   let rungs: ReadonlyMap<string, Testbed>;
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create({ config: "none" });
     kernel = await openKernelVxlan(lab);
     rungs = new Map([
@@ -146,7 +145,6 @@ describe.skipIf(notRoot)(rootTitle("agents that come and go under full load"), {
   const EXIT_MS = 3000;
   let lab: Lab;
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create({ nodes: 2, pods: 1 });
   });
   afterAll(() => lab?.close());

@@ -15,14 +15,6 @@ export function rootTitle(title: string): string {
   return notRoot ? `${title} (skipped: network namespaces need root here)` : title;
 }
 
-let built: Promise<unknown> | undefined;
-
-/** Builds the programs in dist from the sources as they are, once for each test file. */
-export async function buildPrograms(): Promise<void> {
-  built ??= run("npm", ["run", "build"], { cwd: TOP });
-  await built;
-}
-
 /**
  * What the machine's own network shows of a lab: nothing, so it is the same before, during and after one. Names that
  * other tests use at the same time are left out.

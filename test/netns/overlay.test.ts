@@ -10,7 +10,7 @@ import { Lab } from "../../pkg/lab/lab.ts";
 import { prefix } from "../literals.ts";
 import { until } from "../until.ts";
 import { addKernelPeer, type KernelPeer, untilRouted } from "./kernel-peer.ts";
-import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { notRoot, rootTitle } from "./netns.ts";
 import { snmpCounter } from "./snmp.ts";
 import { type End, transferTcp } from "./tcp.ts";
 
@@ -21,7 +21,6 @@ const KERNEL_SUBNET = "10.244.200.0/24";
 describe.skipIf(notRoot)(rootTitle("pods on three nodes"), () => {
   let lab: Lab;
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create({ nodes: 3, pods: 2 });
   });
   afterAll(() => lab?.close());
@@ -148,7 +147,6 @@ test.skipIf(notRoot)(
   rootTitle("20 agents started in the same instant on a network of exactly 20 subnets all get one"),
   { timeout: 120_000 },
   async () => {
-    await buildPrograms();
     const lab = await Lab.create({ config: "none" });
     try {
       await lab.putConfig({

@@ -10,7 +10,7 @@ import type { Node } from "../../pkg/lab/node.ts";
 import { addr, mac, prefix } from "../literals.ts";
 import { until } from "../until.ts";
 import { putLease, readLeases } from "./kernel-peer.ts";
-import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { notRoot, rootTitle } from "./netns.ts";
 import type { Streamed } from "./stream.ts";
 import { type End, transferTcp } from "./tcp.ts";
 
@@ -43,7 +43,6 @@ async function streamDuring(lab: Lab, from: End, to: End, meanwhile: () => Promi
 describe.skipIf(notRoot)(rootTitle("a node changes its data plane"), () => {
   let lab: Lab;
   beforeAll(async () => {
-    await buildPrograms();
     const config = {
       Network: "10.244.0.0/16",
       EnableIPv6: true,
@@ -119,7 +118,6 @@ describe.skipIf(notRoot)(rootTitle("a node changes its data plane"), () => {
 describe.skipIf(notRoot)(rootTitle("a node takes over from flannel"), () => {
   let lab: Lab;
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create({ nodes: 1, pods: 1 });
   });
   afterAll(() => lab?.close());

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../pkg/base/clock.ts";
 import { Lab } from "../../pkg/lab/lab.ts";
 import type { Daemon } from "../../pkg/lab/daemon.ts";
-import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { notRoot, rootTitle } from "./netns.ts";
 import { transferTcp } from "./tcp.ts";
 
 const MOST_MS = 2_000;
@@ -70,7 +70,6 @@ describe.skipIf(notRoot).each([
   const times: string[] = [];
 
   beforeAll(async () => {
-    await buildPrograms();
     // So rare a resync has no part in it.
     lab = await Lab.create({ nodes: 2, pods: 1, args: [`--dataplane=${plane}`, "--resync=1h"] });
     const [node, peer] = [lab.node(1), lab.node(2)];

@@ -9,7 +9,7 @@ import { RUNGS, type Rung } from "../../pkg/dataplane/tun/offload.ts";
 import { makeWireLike } from "../bench/offloads.ts";
 import { type Faults, makeBadWire } from "./bad-wire.ts";
 import { DATAGRAMS } from "./datagrams.ts";
-import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { notRoot, rootTitle } from "./netns.ts";
 import { NO_TUNNEL_GSO, openRungLab, type RungLab } from "./rung-lab.ts";
 import { snmpCounter } from "./snmp.ts";
 import { type End, transferTcp } from "./tcp.ts";
@@ -28,7 +28,6 @@ const TIMEOUT_MS = 600_000;
 describe.skipIf(notRoot).each(RUNGS)(rootTitle("the rung %s"), (rung) => {
   let opened: RungLab | undefined;
   beforeAll(async () => {
-    await buildPrograms();
     opened = await openRungLab(rung);
   });
   afterAll(() => opened?.lab.close());

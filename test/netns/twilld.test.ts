@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sleep, systemClock } from "../../pkg/base/clock.ts";
 import { Lab } from "../../pkg/lab/lab.ts";
 import type { Node } from "../../pkg/lab/node.ts";
-import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { notRoot, rootTitle } from "./netns.ts";
 
 const TWILLCTL = join(import.meta.dirname, "../../bin/twillctl");
 const STACK = /\n\s+at .*:\d+/;
@@ -15,7 +15,6 @@ const STACK = /\n\s+at .*:\d+/;
 describe.skipIf(notRoot)(rootTitle("twilld in trouble"), () => {
   let lab: Lab;
   beforeAll(async () => {
-    await buildPrograms();
     lab = await Lab.create();
   });
   afterAll(() => lab?.close());

@@ -9,7 +9,7 @@ import { makeWireLike } from "../bench/offloads.ts";
 import { readPcap } from "../pcap.ts";
 import { capture } from "./capture.ts";
 import { DATAGRAMS } from "./datagrams.ts";
-import { buildPrograms, notRoot, rootTitle } from "./netns.ts";
+import { notRoot, rootTitle } from "./netns.ts";
 import { NO_TUNNEL_GSO, openRungLab, type RungLab } from "./rung-lab.ts";
 import { transferTcp } from "./tcp.ts";
 import { DatagramFlow } from "./udp.ts";
@@ -24,7 +24,6 @@ const VXLAN_PORT = 8472;
 describe.skipIf(notRoot).each(RUNGS)(rootTitle("the wire below the rung %s"), { timeout: 120_000 }, (rung) => {
   let opened: RungLab | undefined;
   beforeAll(async () => {
-    await buildPrograms();
     opened = await openRungLab(rung);
     if (opened) await makeWireLike([...opened.lab.nodes.map(({ netns }) => netns), opened.kernel.host.netns]);
   });
