@@ -31,14 +31,18 @@ export interface KernelPeer {
   readonly gateway: PerFamily<string>;
 }
 
-/** Adds such a machine, programmed for every node that has a lease now. */
-export async function addKernelPeer(lab: Lab, subnet: PerFamily<Prefix>): Promise<KernelPeer> {
+/** Adds such a machine, programmed for every node that has a lease now; with `direct` by plain routes. */
+export async function addKernelPeer(
+  lab: Lab,
+  subnet: PerFamily<Prefix>,
+  { direct = false }: { readonly direct?: boolean } = {},
+): Promise<KernelPeer> {
   const host = await lab.addPlainNode();
   const families = FAMILIES.filter((family) => subnet[family]);
   const leases = await readLeases(lab);
   for (const family of families) {
     await makeDevice(host, family, subnet[family] as Prefix);
-    for (const lease of leases) await programPeer(host, family, lease);
+    for (const lease of leases) await (direct ? routePlainly : programPeer)(host, family, lease);
   }
   const pod = await makePod(lab, host, subnet);
   const publicIp = { 4: addr(host.address), 6: addr(host.address6) };
@@ -115,6 +119,14 @@ async function programPeer(host: UnderlayHost, family: Family, lease: Lease): Pr
   });
   const fdb = ["bridge", "fdb", "replace", vtep.mac, "dst", formatAddr(publicIp), "dev", dev, "self", "permanent"];
   await host.netns.run(fdb);
+}
+
+/** The route that flannel sets with DirectRouting for a peer on its link. */
+async function routePlainly(host: UnderlayHost, family: Family, lease: Lease): Promise<void> {
+  const subnet = lease.subnet[family];
+  const publicIp = lease.attrs.publicIp[family];
+  if (!subnet || !publicIp) throw new Error(`the lease ${lease.key} is not for IPv${family}`);
+  await host.netns.run(["ip", `-${family}`, "route", "replace", formatPrefix(subnet), "via", formatAddr(publicIp)]);
 }
 
 async function makePod(lab: Lab, host: UnderlayHost, subnet: PerFamily<Prefix>): Promise<Netns> {

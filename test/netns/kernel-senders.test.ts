@@ -1,8 +1,6 @@
-// Nodes whose VXLAN is the kernel's, run by twilld, among others: nodes of the tun plane, and one programmed by hand as
-// flannel does it.
+// What a node of the kernel plane lets in: only what its sender may send.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { FAMILIES, type Family } from "../../pkg/addr/family.ts";
 import { macBytes } from "../../pkg/addr/mac.ts";
 import { Lab } from "../../pkg/lab/lab.ts";
 import type { Netns } from "../../pkg/lab/netns.ts";
@@ -15,27 +13,20 @@ import { mac, prefix } from "../literals.ts";
 import { until } from "../until.ts";
 import { addKernelPeer, type KernelPeer, readLeases } from "./kernel-peer.ts";
 import { notRoot, rootTitle } from "./netns.ts";
-import { type End, transferTcp } from "./tcp.ts";
 
-const MB = 1_000_000;
 const IPV4 = { Network: "10.244.0.0/16", Backend: { Type: "vxlan" } };
-const IPV6 = { EnableIPv6: true, IPv6Network: "fd10:244::/48", Backend: { Type: "vxlan" } };
-const KERNEL_SUBNET = { 4: prefix("10.244.200.0/24"), 6: prefix("fd10:244:0:c8::/64") } as const;
-const MTU = { 4: 1450, 6: 1430 } as const;
-const ICMP_OVERHEAD = { 4: 20 + 8, 6: 40 + 8 } as const;
+const KERNEL_SUBNET = { 4: prefix("10.244.200.0/24") } as const;
 
-/** Adds a node of this data plane with one pod. */
-async function addNode(lab: Lab, dataplane: "tun" | "kernel", args: readonly string[] = []): Promise<Node> {
-  const node = await lab.addNode({ args });
-  await node.start([`--dataplane=${dataplane}`]);
+/** Adds a node of the kernel plane with one pod. */
+async function addNode(lab: Lab, args: readonly string[] = []): Promise<Node> {
+  const node = await lab.addNode({ args: ["--dataplane=kernel", ...args] });
+  await node.start();
   await node.ready();
   await node.addPod();
   return node;
 }
 
 const podOf = (node: Node): Pod => node.pods[0] as Pod;
-const isOf = (family: Family, address: string): boolean => address.includes(":") === (family === 6);
-const addressOf = (pod: Pod, family: Family): string => pod.addresses.find((text) => isOf(family, text)) ?? "";
 const show = async (node: Node, command: string): Promise<string> => (await node.run(command.split(" "))).stdout;
 
 async function counters(node: Node): Promise<Readonly<Record<string, number>>> {
@@ -43,62 +34,6 @@ async function counters(node: Node): Promise<Readonly<Record<string, number>>> {
   const status = JSON.parse(stdout) as { dataplane: { counters: Record<string, number> } };
   return status.dataplane.counters;
 }
-
-describe.skipIf(notRoot).each([
-  { name: "IPv4", families: [4] as const, config: IPV4 },
-  { name: "dual stack", families: FAMILIES, config: { ...IPV4, ...IPV6 } },
-  { name: "IPv6 alone", families: [6] as const, config: { EnableIPv4: false, ...IPV6 } },
-])(rootTitle("a kernel node, a tun node and one programmed by hand: $name"), ({ families, config }) => {
-  let lab: Lab;
-  let pods: { readonly name: string; readonly netns: Netns; readonly address: (family: Family) => string }[];
-  beforeAll(async () => {
-    lab = await Lab.create({ config });
-    const [kernel, tun] = [await addNode(lab, "kernel"), await addNode(lab, "tun")];
-    const hand: KernelPeer = await addKernelPeer(
-      lab,
-      Object.fromEntries(families.map((family) => [family, KERNEL_SUBNET[family]])),
-    );
-    const ofNode = (name: string, pod: Pod): (typeof pods)[number] => ({
-      name,
-      netns: pod.netns,
-      address: (family) => addressOf(pod, family),
-    });
-    pods = [
-      ofNode("kernel", podOf(kernel)),
-      ofNode("tun", podOf(tun)),
-      { name: "hand", netns: hand.pod, address: (family) => hand.address[family] ?? "" },
-    ];
-    for (const node of [kernel, tun]) {
-      const last = families.at(-1) === 6 ? "-6 route show fd10:244:0:c8::/64" : "route show 10.244.200.0/24";
-      await until(async () => (await show(node, `ip ${last}`)) !== "");
-    }
-  });
-  afterAll(() => lab?.close());
-
-  const pairs = ["kernel tun", "tun kernel", "kernel hand", "hand kernel"].flatMap((pair) =>
-    families.map((family) => ({ pair, family })),
-  );
-
-  test.each(pairs)(
-    "$pair, IPv$family: TCP is intact, without NAT, and the MTU passes with DF",
-    async ({ pair, family }) => {
-      const [from, to] = pair.split(" ").map((name) => pods.find((pod) => pod.name === name));
-      if (!from || !to) throw new Error(pair);
-      const end = (pod: typeof from): End => ({ netns: pod.netns, address: pod.address(family) });
-      const bytes = 5 * MB;
-      expect(await transferTcp(end(from), end(to), bytes, lab.directory)).toEqual({
-        sender: from.address(family),
-        bytes,
-        intact: true,
-      });
-      // In dual stack pods have the smaller family's.
-      const payload = String(Math.min(...families.map((each) => MTU[each])) - ICMP_OVERHEAD[family]);
-      await from.netns.run(["ping", "-c", "1", "-W", "2", "-M", "do", "-s", payload, to.address(family)]);
-      const { stdout } = await to.netns.run(["nstat", "-asz", "--json", "TcpInCsumErrors"]);
-      expect(JSON.parse(stdout)).toEqual({ kernel: { TcpInCsumErrors: 0 } });
-    },
-  );
-});
 
 describe.skipIf(notRoot)(rootTitle("a kernel node that others try to deceive"), () => {
   let lab: Lab;
@@ -109,7 +44,7 @@ describe.skipIf(notRoot)(rootTitle("a kernel node that others try to deceive"), 
   const PEER_MAC = "0a:00:00:00:00:c4";
   beforeAll(async () => {
     lab = await Lab.create({ config: IPV4 });
-    node = await addNode(lab, "kernel", ["--resync=1s"]);
+    node = await addNode(lab, ["--resync=1s"]);
     peer = await addKernelPeer(lab, { 4: KERNEL_SUBNET[4] });
     stranger = (await lab.addPlainNode()).netns;
     await until(async () => (await show(node, "ip route")).includes("10.244.200.0/24"));
