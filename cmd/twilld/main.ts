@@ -1,11 +1,12 @@
 import { join } from "node:path";
-import type { Ending, Service } from "../../pkg/agent/agent.ts";
+import type { Agent, Ending, Service } from "../../pkg/agent/agent.ts";
 import type { AgentConfig } from "../../pkg/agent/config.ts";
 import { EXIT, exitCode } from "../../pkg/agent/exit-codes.ts";
 import { parseArgs } from "../../pkg/agent/flags.ts";
 import { serveHealth } from "../../pkg/agent/health.ts";
 import { createLogger } from "../../pkg/agent/log.ts";
 import { runAgent, type World } from "../../pkg/agent/run-agent.ts";
+import { managerWishes, type ManagerWishes, tellManager } from "../../pkg/agent/service-manager.ts";
 import { serveApi } from "../../pkg/api/server.ts";
 import { systemClock } from "../../pkg/base/clock.ts";
 import { ConfigError, describeError } from "../../pkg/base/errors.ts";
@@ -21,6 +22,7 @@ import { Prober } from "../../pkg/probe/prober.ts";
 import { targetsOf } from "../../pkg/probe/target.ts";
 import { tcpProbe } from "../../pkg/probe/tcp.ts";
 import { EtcdRegistry } from "../../pkg/subnet/etcd-registry.ts";
+import { NotifySocket } from "../../pkg/sys/notify-socket.ts";
 
 // Beside this file, as the source and as the bundle.
 const PACKET_LOOP = new URL(`packet-loop${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
@@ -46,6 +48,8 @@ async function main(): Promise<number> {
     return EXIT.stopped;
   }
   const { config, warnings } = parsed;
+  // Whoever started us may delete the directory in which they did; Node starts no thread without one.
+  process.chdir("/");
   const recentLog = new RecentLines(KEPT_LOG_LINES);
   const log = createLogger(config, process.stdout, recentLog);
   for (const reason of warnings) log.warn("doubtful setting", { reason });
@@ -108,12 +112,29 @@ function servicesOf(config: AgentConfig, log: Logger, recentLog: RecentLines): S
     await server.done;
   };
   const probing: Service = (agent, signal) => prober.run(() => targetsOf(agent.status()), signal);
-  if (!healthz) return [api, probing];
-  const health: Service = async (source, signal) => {
-    const server = await serveHealth(healthz, source, signal);
-    await server.done;
-  };
-  return [api, probing, health];
+  const services = [api, probing];
+  if (healthz) {
+    services.push(async (source, signal) => {
+      const server = await serveHealth(healthz, source, signal);
+      await server.done;
+    });
+  }
+  const wishes = managerWishes(process.env, process.pid);
+  if (wishes) services.push((agent, signal) => toldManager(agent, wishes, log, signal));
+  return services;
+}
+
+async function toldManager(agent: Agent, wishes: ManagerWishes, log: Logger, signal: AbortSignal): Promise<void> {
+  // The tools that we start are no part of what systemd asked.
+  for (const name of ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]) delete process.env[name];
+  const { watchdogMs, socket } = wishes;
+  const manager = new NotifySocket(socket);
+  try {
+    const send = (text: string): void => manager.send(text);
+    await tellManager(agent, { watchdogMs, send, clock: systemClock, log }, signal);
+  } finally {
+    manager.close();
+  }
 }
 
 // The first signal asks for an orderly end, which takes two seconds at most; the second does not wait for it.

@@ -19,6 +19,7 @@ import { ReconcileLoop, type Scope } from "./reconcile.ts";
 import { runBounded } from "./run-bounded.ts";
 import { addrsOf, subnetsOf } from "./requests.ts";
 import { dataplaneStatus, leaseStatus, networkStatus, peerStatus, underlayStatus } from "./snapshot.ts";
+import type { Supervised } from "./service-manager.ts";
 import type { State, StateFile } from "./state.ts";
 import { watchFile } from "./watch-file.ts";
 
@@ -49,6 +50,9 @@ const STOP_PLANE_MS = 500;
 
 const SAVE_DELAY_MS = 1_000;
 
+// A tool that hangs is ended after 15 s, and a pass starts a few one after the other.
+const LONGEST_PASS_MS = 120_000;
+
 /**
  * The agent of one node: the order of things, and what is told of them.
  *
@@ -57,7 +61,7 @@ const SAVE_DELAY_MS = 1_000;
  * Nothing but a dead service ends it: etcd that is away, a lost lease, a dead data plane and a host that refuses are
  * problems that it tells of and goes on trying to solve, since pods live on this node.
  */
-export class Agent implements Control, HealthSource {
+export class Agent implements Control, HealthSource, Supervised {
   readonly #parts: AgentParts;
   readonly #overlay: Overlay;
   readonly #membership: Membership;
@@ -146,9 +150,13 @@ export class Agent implements Control, HealthSource {
     }
   }
 
-  /** Whether the loops run. */
+  /** Whether the loops run, and no pass over the host's state hangs. */
   live(): boolean {
-    return this.#running;
+    return this.#running && this.#reconcile.passing <= LONGEST_PASS_MS;
+  }
+
+  turns(): readonly number[] {
+    return this.#overlay.plane?.turns?.() ?? [];
   }
 
   ready(): { readonly ready: boolean; readonly reason: string } {

@@ -1,12 +1,12 @@
-import { posix } from "node:path";
+import { posix, resolve } from "node:path";
 import type { EtcdConfig } from "./config.ts";
 import { anyText, type Rule, type Settings } from "./settings.ts";
 
 /** The etcd settings; a sentence in `settings.problems` for each that is wrong or lacks its other half. */
 export function readEtcdConfig(settings: Settings): EtcdConfig {
-  const certFile = settings.optional("etcd-certfile", anyText);
-  const keyFile = settings.optional("etcd-keyfile", anyText);
-  const caFile = settings.optional("etcd-cafile", anyText);
+  const certFile = settings.optional("etcd-certfile", fullPath);
+  const keyFile = settings.optional("etcd-keyfile", fullPath);
+  const caFile = settings.optional("etcd-cafile", fullPath);
   const username = settings.optional("etcd-username", anyText);
   const password = settings.optional("etcd-password", anyText);
   const tls = (certFile ?? keyFile ?? caFile) !== undefined;
@@ -20,6 +20,9 @@ export function readEtcdConfig(settings: Settings): EtcdConfig {
   }
   return { endpoints, prefix: settings.value("etcd-prefix", prefix), keyFile, certFile, caFile, username, password };
 }
+
+// The agent leaves the directory that it was started in.
+const fullPath: Rule<string> = (text) => resolve(text);
 
 function together(settings: Settings, a: string, b: string): void {
   const [one, other] = [settings.last(a), settings.last(b)];

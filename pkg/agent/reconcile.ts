@@ -45,7 +45,7 @@ export class ReconcileLoop {
   readonly #backoff: Backoff;
   #failingSince: number | undefined;
   #scope: Scope = "all";
-  #passing = false;
+  #passingSince: number | undefined;
   #endedAt = Number.NEGATIVE_INFINITY;
   /** Least milliseconds from one pass to the next that the bell asks for. */
   #pause = BELL_NEXT_MS;
@@ -65,12 +65,17 @@ export class ReconcileLoop {
     if (RANK[scope] > RANK[this.#scope]) this.#scope = scope;
     if (this.#cancelBell) return;
     const { clock } = this.#options;
-    const quiet = this.#passing ? 0 : clock.now() - this.#endedAt;
+    const quiet = this.#passingSince !== undefined ? 0 : clock.now() - this.#endedAt;
     this.#pause = quiet > 2 * this.#pause ? BELL_NEXT_MS : Math.min(BELL_MOST_MS, this.#pause * 2);
     this.#cancelBell = clock.after(Math.max(BELL_FIRST_MS, this.#pause - quiet), () => {
       this.#cancelBell = undefined;
       this.wake();
     });
+  }
+
+  /** Milliseconds that the pass under way has taken so far, 0 between two. */
+  get passing(): number {
+    return this.#passingSince === undefined ? 0 : this.#options.clock.now() - this.#passingSince;
   }
 
   /** Runs until the signal aborts; a pass that has begun is finished first. */
@@ -90,13 +95,13 @@ export class ReconcileLoop {
   async #pass(): Promise<readonly string[]> {
     const scope = this.#scope;
     this.#scope = "leases";
-    this.#passing = true;
+    this.#passingSince = this.#options.clock.now();
     try {
       return await this.#options.pass(scope);
     } catch (error) {
       return [describeError(error)];
     } finally {
-      this.#passing = false;
+      this.#passingSince = undefined;
       this.#endedAt = this.#options.clock.now();
     }
   }

@@ -29,6 +29,9 @@ export interface Dataplane {
 
   stats(): DataplaneStats;
 
+  /** How often each of its packet loops has turned: each rises at least once a second. Absent where the kernel carries. */
+  turns?(): readonly number[];
+
   /** Fulfilled after close, rejected if the plane died. */
   readonly done: Promise<void>;
 

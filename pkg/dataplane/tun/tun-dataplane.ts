@@ -22,6 +22,7 @@ import {
 } from "../dataplane.ts";
 import { tunDevice } from "../device-names.ts";
 import { TakeOver } from "../take-over.ts";
+import { COUNTER } from "./counters.ts";
 import { type Ends, type EndsWant, openEnds } from "./ends.ts";
 import type { Table } from "./forwarding-table.ts";
 import { reconcileKernel } from "./kernel-state.ts";
@@ -255,6 +256,10 @@ export class TunDataplane implements Dataplane {
       });
     }
     return { counters: sumOf(memories.map(({ counters }) => counters.snapshot())), peers };
+  }
+
+  turns(): readonly number[] {
+    return this.#threads.map(({ memory }) => memory.counters.value(COUNTER.loop_turns));
   }
 
   async close(): Promise<void> {
