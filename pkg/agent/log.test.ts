@@ -1,6 +1,8 @@
 import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
+import { FakeClock } from "../base/fake-clock.ts";
 import type { AgentConfig } from "./config.ts";
+import { BURST } from "./line-budget.ts";
 import { createLogger } from "./log.ts";
 
 type LogConfig = Pick<AgentConfig, "logLevel" | "logFormat">;
@@ -84,4 +86,18 @@ test("auto is text on a terminal and JSON elsewhere", () => {
   const write = (log: ReturnType<typeof createLogger>): void => log.info("x");
   expect(logged({ logLevel: "info", logFormat: "auto" }, write, true)[0]).toMatch(/^\[/);
   expect(logged({ logLevel: "info", logFormat: "auto" }, write)[0]).toMatch(/^\{/);
+});
+
+test("a sentence that is written without end is cut short, and says how much of it was left out", async () => {
+  const output = new PassThrough({ encoding: "utf8" });
+  const clock = new FakeClock();
+  const log = createLogger({ logLevel: "info", logFormat: "json" }, output, undefined, clock);
+  for (let i = 0; i < 100_000; i++) log.warn("peer changed", { i });
+  log.info("another sentence");
+  await clock.advance(2000);
+  log.warn("peer changed");
+  const lines = String(output.read()).trimEnd().split("\n");
+  expect(lines).toHaveLength(BURST + 2);
+  expect(lines.at(-2)).toContain("another sentence");
+  expect(JSON.parse(lines.at(-1) ?? "")).toMatchObject({ msg: "peer changed", leftOut: 100_000 - BURST });
 });

@@ -1,9 +1,11 @@
 import { pino } from "pino";
 import pretty from "pino-pretty";
+import { type Clock, systemClock } from "../base/clock.ts";
 import { describeError } from "../base/errors.ts";
 import type { RecentLines } from "../base/recent-lines.ts";
 import type { Fields, Level, Logger } from "../base/logger.ts";
 import type { AgentConfig } from "./config.ts";
+import { LineBudget } from "./line-budget.ts";
 
 /** Where the lines go: process.stdout, or anything that takes text. */
 export interface LogOutput extends NodeJS.WritableStream {
@@ -13,12 +15,13 @@ export interface LogOutput extends NodeJS.WritableStream {
 /**
  * The agent's logger: JSON, one object a line, or text for people. "auto" is text on a terminal and JSON elsewhere, as
  * journald and log collectors want it. Lines are written before the call returns, so that none is lost when the process
- * dies right after.
+ * dies right after. No sentence fills more than its budget, whatever happens.
  */
 export function createLogger(
   config: Pick<AgentConfig, "logLevel" | "logFormat">,
   output: LogOutput = process.stdout,
   recent?: RecentLines,
+  clock: Pick<Clock, "now"> = systemClock,
 ): Logger {
   const terminal = output.isTTY === true;
   const text = config.logFormat === "pretty" || (config.logFormat === "auto" && terminal);
@@ -35,9 +38,13 @@ export function createLogger(
     },
     recent ? { write: (line: string) => (recent.add(line), void sink.write(line)) } : sink,
   );
+  const budget = new LineBudget(clock);
   const stacks = config.logLevel === "debug";
   const write = (level: Level, sentence: string, fields: Fields = {}): void => {
-    if (log.isLevelEnabled(level)) log[level](plainFields(fields, stacks), sentence);
+    if (!log.isLevelEnabled(level)) return;
+    const leftOut = budget.take(sentence);
+    if (leftOut === undefined) return;
+    log[level]({ ...plainFields(fields, stacks), ...(leftOut > 0 && { leftOut }) }, sentence);
   };
   return {
     debug: (sentence, fields) => write("debug", sentence, fields),

@@ -1,7 +1,8 @@
 import { formatAddr, sameAddr } from "../addr/addr.ts";
-import { FAMILIES, type PerFamily } from "../addr/family.ts";
-import { containsPrefix, formatPrefix, overlaps, type Prefix } from "../addr/prefix.ts";
+import { ADDR_BITS, FAMILIES, type PerFamily } from "../addr/family.ts";
+import { containsAddr, containsPrefix, formatPrefix, overlaps, type Prefix } from "../addr/prefix.ts";
 import type { Lease } from "../lease/lease.ts";
+import { PrefixIndex } from "../lease/prefix-index.ts";
 import type { Want } from "./dataplane.ts";
 
 /**
@@ -19,6 +20,11 @@ export function refusalOf(peer: Lease, want: Want, network: PerFamily<Prefix>): 
     if (subnet && own && overlaps(subnet, own)) {
       return `its subnet ${formatPrefix(subnet)} overlaps this node's own ${formatPrefix(own)}`;
     }
+    for (const mine of [want.underlay.addr[family], want.underlay.publicIp[family]]) {
+      if (subnet && mine && containsAddr(subnet, mine)) {
+        return `its subnet ${formatPrefix(subnet)} holds this node's own address ${formatAddr(mine)}`;
+      }
+    }
     const publicIp = peer.attrs.publicIp[family];
     if (
       publicIp &&
@@ -26,6 +32,29 @@ export function refusalOf(peer: Lease, want: Want, network: PerFamily<Prefix>): 
     ) {
       return `it claims this node's own address ${formatAddr(publicIp)}`;
     }
+    // What is sent there would come back as a pod's packet, and be sent there again, one header longer.
+    if (
+      publicIp &&
+      !podSubnets(want)
+        .overlapping({ ...publicIp, length: ADDR_BITS[family] })
+        .next().done
+    ) {
+      return `its address ${formatAddr(publicIp)} is one of a pod, not of a host`;
+    }
   }
   return undefined;
+}
+
+// Every subnet that may be routed; made once for each table, which is a new object each time.
+const indexes = new WeakMap<Want, PrefixIndex>();
+
+function podSubnets(want: Want): PrefixIndex {
+  const known = indexes.get(want);
+  if (known) return known;
+  const index = new PrefixIndex();
+  for (const { key, subnet } of [want.own, ...want.peers]) {
+    for (const family of FAMILIES) if (subnet[family]) index.add(subnet[family], key);
+  }
+  indexes.set(want, index);
+  return index;
 }

@@ -345,6 +345,17 @@ describe.skipIf(noEtcd)(`the way to a real etcd${skip}`, () => {
     client.close();
   });
 
+  test("a list of huge values comes through in smaller pages, and what is too long is cut", async () => {
+    await using server = await EtcdServer.started();
+    const client = await EtcdClient.open({ endpoints: [server.endpoint] }, DEPS);
+    for (let i = 10; i < 24; i++) await create(client, `/p/${i}`, "x".repeat(1_400_000), "0");
+    await create(client, "/p/short", "here", "0");
+    const { keys } = await list(client, "/p/");
+    expect(keys.map(({ key }) => key)).toEqual([...Array.from({ length: 14 }, (_, i) => `/p/${i + 10}`), "/p/short"]);
+    expect(keys.map(({ value }) => value.length)).toEqual([...Array.from({ length: 14 }, () => 65_537), 4]);
+    client.close();
+  });
+
   test("a closed client says so at once", async () => {
     const client = await EtcdClient.open({ endpoints: ["http://127.0.0.1:1"] }, DEPS);
     const call = get(client, "/p/config");

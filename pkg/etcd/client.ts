@@ -41,8 +41,9 @@ const GRPC_OPTIONS = {
   "grpc.keepalive_timeout_ms": 5000,
   "grpc.initial_reconnect_backoff_ms": 200,
   "grpc.max_reconnect_backoff_ms": 2000,
-  // grpc-js refuses more than 4 MB by default; lists are paged, but a batch of watch events is not.
-  "grpc.max_receive_message_length": -1,
+  // Memory for what a hostile writer may have put there. One value has 1.5 MB at most, etcd cuts batches of watch events
+  // to about as much, and pages of lists are made smaller when they do not fit.
+  "grpc.max_receive_message_length": 16 * 1024 * 1024,
   // etcd is never behind a web proxy, and etcdctl ignores http_proxy too.
   "grpc.enable_http_proxy": 0,
 };

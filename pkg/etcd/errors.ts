@@ -18,7 +18,7 @@ export class EtcdError extends Error {
   }
 }
 
-export type EtcdReason = "unavailable" | "refused" | "lease-gone" | "compacted" | "failed";
+export type EtcdReason = "unavailable" | "refused" | "lease-gone" | "compacted" | "too-large" | "failed";
 
 /** Whom a call went to and what it was about, for the sentence of its error. */
 export interface CallContext {
@@ -65,6 +65,9 @@ export function explain(etcd3: Etcd3Module, error: unknown, context: CallContext
   }
   if (cast instanceof etcd3.GRPCOutOfRangeError) {
     return new EtcdError("compacted", `could not ${what}: etcd no longer keeps that revision`, options);
+  }
+  if (cast instanceof etcd3.GRPCResourceExhastedError && cast.message.includes("larger than max")) {
+    return new EtcdError("too-large", `etcd at ${endpoints} could not ${what}: the answer is too large`, options);
   }
   if (cast instanceof etcd3.GRPCDeadlineExceededError) {
     return new EtcdError("unavailable", `no etcd answers at ${endpoints}: no reply in time`, options);

@@ -93,7 +93,7 @@ class Follower {
   #position: Position | undefined;
   #relistAt = 0;
   #lost = false;
-  #fragments: IEvent[] = [];
+  #fragments: KeyChange[] = [];
 
   constructor(source: FollowSource, prefix: string, handler: FollowHandler, signal: AbortSignal, timing: FollowTiming) {
     this.#source = source;
@@ -222,15 +222,15 @@ class Follower {
   }
 
   #accept(position: Position, reply: IWatchResponse): void {
-    this.#fragments.push(...reply.events);
+    for (const event of reply.events) this.#fragments.push(toChange(event));
     if (reply.fragment) return; // the rest of the same revisions is still to come
     // Some versions of etcd send again what was sent before (etcd issue 20221).
-    const events = this.#fragments.filter((event) => BigInt(event.kv.mod_revision) >= position.next);
+    const changes = this.#fragments.filter((change) => revisionOf(change) >= position.next);
     this.#fragments = [];
-    if (events.length > 0) {
-      const last = events.map((event) => BigInt(event.kv.mod_revision)).reduce((a, b) => (a > b ? a : b));
+    if (changes.length > 0) {
+      const last = changes.map(revisionOf).reduce((a, b) => (a > b ? a : b));
       position.next = last + 1n;
-      this.#handler.onChanges(events.map(toChange), String(last));
+      this.#handler.onChanges(changes, String(last));
     } else if (reply.events.length === 0 && !reply.created) {
       const sent = BigInt(reply.header.revision) + 1n;
       if (sent > position.next) position.next = sent;
@@ -280,6 +280,10 @@ class Follower {
       stop.abort();
     }
   }
+}
+
+function revisionOf(change: KeyChange): bigint {
+  return BigInt(change.kind === "put" ? change.entry.modRevision : change.modRevision);
 }
 
 function toChange(event: IEvent): KeyChange {

@@ -1,7 +1,7 @@
 import type { IRangeRequest, IRangeResponse } from "etcd3";
 import { expect, test } from "vitest";
 import { EtcdError } from "./errors.ts";
-import { list, rangeEnd } from "./kv.ts";
+import { list, rangeEnd, type RangeSource } from "./kv.ts";
 
 const compacted = new EtcdError("compacted", "could not read /p/: etcd no longer keeps that revision");
 
@@ -60,4 +60,27 @@ test("a list that is overtaken by compaction again and again gives up", async ()
 
 test("the range of a prefix ends behind its last key", () => {
   expect(String(rangeEnd("/coreos.com/network/"))).toBe("/coreos.com/network0");
+});
+
+test("of more keys than memory should bear the oldest are kept", async () => {
+  const header = { cluster_id: "1", member_id: "1", raft_term: "2", revision: "9000" };
+  let pages = 0;
+  const endless: RangeSource = {
+    range: async (_what, request) => {
+      const page = pages++;
+      const kvs = Array.from({ length: Number(request.limit) }, (_, i) => ({
+        key: Buffer.from(`/p/${String(page * 500 + i).padStart(6, "0")}`),
+        value: Buffer.alloc(60_000, "x"),
+        create_revision: String(100_000 - page * 500 - i),
+        mod_revision: "5",
+        version: "1",
+        lease: "0",
+      }));
+      return { header, kvs, more: page < 9, count: "5000" };
+    },
+  };
+  const { keys } = await list(endless, "/p/");
+  expect(keys.length).toBeLessThan(2500);
+  expect(keys.length).toBeGreaterThan(1000);
+  expect(keys.at(-1)?.key).toBe("/p/004999"); // made first
 });

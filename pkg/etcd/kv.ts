@@ -20,6 +20,12 @@ export interface Listing {
 const PAGE = 500;
 const LIST_TRIES = 3;
 
+// Whoever may write below the prefix may write millions of keys of 1.5 MB. Nothing of ours is longer than 64 KiB, the
+// network config; what is cut is longer still, and refused for its length. Of all keys together the oldest are kept.
+const LONGEST_VALUE = 64 * 1024 + 1;
+const MOST_CHARACTERS = 64 * 1024 * 1024;
+const PER_KEY = 200; // characters' worth of memory for the rest of an entry
+
 export async function get(client: EtcdClient, key: string): Promise<KeyValue | undefined> {
   const response = await client.call(`read ${key}`, (etcd) => etcd.kv.range({ key: Buffer.from(key) }));
   return response.kvs.map(toKeyValue)[0];
@@ -30,7 +36,10 @@ export interface RangeSource {
   range(what: string, request: IRangeRequest): Promise<IRangeResponse>;
 }
 
-/** Every key that starts with `prefix`, all as they were at the revision of `header`. Throws EtcdError. */
+/**
+ * Every key that starts with `prefix`, all as they were at the revision of `header`; where they are more than memory
+ * should bear, the oldest. Throws EtcdError.
+ */
 export async function list(source: RangeSource, prefix: string, page = PAGE): Promise<Listing> {
   for (let tries = 1; ; tries++) {
     try {
@@ -44,15 +53,28 @@ export async function list(source: RangeSource, prefix: string, page = PAGE): Pr
 
 async function listOnce(source: RangeSource, prefix: string, page: number): Promise<Listing> {
   const range_end = rangeEnd(prefix);
-  const keys: KeyValue[] = [];
+  let keys: KeyValue[] = [];
+  let characters = 0;
   let header: IResponseHeader | undefined;
   let key = Buffer.from(prefix);
   for (;;) {
     const pinned = header === undefined ? {} : { revision: header.revision };
-    const response = await source.range(`read ${prefix}`, { key, range_end, limit: page, ...pinned });
+    let response: IRangeResponse;
+    try {
+      response = await source.range(`read ${prefix}`, { key, range_end, limit: page, ...pinned });
+    } catch (error) {
+      if (!(error instanceof EtcdError) || error.reason !== "too-large" || page === 1) throw error;
+      page = Math.ceil(page / 8);
+      continue;
+    }
     // A later page's header shows the store's revision of its own moment: only the first one's holds for all pages.
     header ??= response.header;
-    keys.push(...response.kvs.map(toKeyValue));
+    for (const kv of response.kvs) {
+      const entry = toKeyValue(kv);
+      characters += sizeOf(entry);
+      keys.push(entry);
+    }
+    if (characters > 2 * MOST_CHARACTERS) ({ keys, characters } = oldest(keys));
     const last = response.kvs.at(-1);
     if (!response.more || !last) return { header, keys };
     key = Buffer.concat([last.key, Buffer.of(0)]); // the smallest key after it
@@ -122,11 +144,24 @@ function isAt(key: string, modRevision: string): ICompare {
 export function toKeyValue(kv: IKeyValue): KeyValue {
   return {
     key: kv.key.toString(),
-    value: kv.value.toString(),
+    value: kv.value.toString("utf8", 0, LONGEST_VALUE),
     createRevision: kv.create_revision,
     modRevision: kv.mod_revision,
     leaseId: kv.lease,
   };
+}
+
+function sizeOf(entry: KeyValue): number {
+  return entry.key.length + entry.value.length + PER_KEY;
+}
+
+// As many of the oldest as fit, in the order of their keys.
+function oldest(keys: readonly KeyValue[]): { keys: KeyValue[]; characters: number } {
+  const byAge = keys.toSorted((a, b) => Number(BigInt(a.createRevision) - BigInt(b.createRevision)));
+  let characters = 0;
+  const most = byAge.findIndex((entry) => (characters += sizeOf(entry)) > MOST_CHARACTERS);
+  const kept = most < 0 ? byAge : byAge.slice(0, most);
+  return { keys: kept.toSorted((a, b) => (a.key < b.key ? -1 : 1)), characters: Math.min(characters, MOST_CHARACTERS) };
 }
 
 /** The first key after all that start with `prefix`; the prefix must not be empty or end in 0xff. */

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { type Prefix, parsePrefix } from "../addr/prefix.ts";
 import { MemoryLogger } from "../base/logger.ts";
 import { readLeaseRow } from "./lease-row.ts";
-import { LeaseTable, type LeaseRow } from "./lease-table.ts";
+import { LeaseTable, type LeaseRow, MOST_LEASES } from "./lease-table.ts";
 import type { Lease } from "./lease.ts";
 
 const p = (text: string): Prefix => parsePrefix(text) ?? expect.fail(text);
@@ -199,4 +199,64 @@ test("a listener that left hears nothing", () => {
   leave();
   table.applySnapshot([], "2");
   expect(heard).toBe(1);
+});
+
+test("of very many leases the oldest are kept, with one warning, and a later list may bring the others", () => {
+  const rows = Array.from({ length: MOST_LEASES + 100 }, (_, i) =>
+    row(`subnets/10.${i >> 14}.${(i >> 6) & 255}.${(i & 63) * 4}-30`, value("192.0.2.9"), {
+      createRevision: String(1e6 - i),
+    }),
+  );
+  const { table, log, put } = setUp(...rows);
+  expect(table.leases).toHaveLength(MOST_LEASES);
+  // The last of the rows is the oldest, and the first the youngest.
+  expect(table.leases.map(({ key }) => key)).toContain(rows.at(-1)?.key);
+  expect(table.leases.map(({ key }) => key)).not.toContain(rows[0]?.key);
+  expect(log.sentences("warn")).toEqual(["too many leases, some are ignored"]);
+  expect(table.problems).toEqual([expect.stringContaining(`more than ${MOST_LEASES} leases`)]);
+  put(row(A, value("192.0.2.1")));
+  expect(table.leases).toHaveLength(MOST_LEASES);
+  expect(log.sentences("warn")).toHaveLength(1);
+  table.applySnapshot(rows.slice(0, 3), "300");
+  expect(table.leases).toHaveLength(3);
+  expect(table.problems).toEqual([]);
+});
+
+test("leases inside each other by the ten thousand are judged in no time, in any order", () => {
+  const small = Array.from({ length: 20_000 }, (_, i) =>
+    row(`subnets/10.5.${i >> 7}.${(i & 127) * 2}-31`, value("192.0.2.2")),
+  );
+  const large = [8, 9, 10, 11, 12, 13, 14, 15].map((n) =>
+    row(`subnets/10.${n === 8 ? 0 : 5 & (0xff << (16 - n))}.0.0-${n}`, value("192.0.2.3")),
+  );
+  const start = performance.now();
+  const { table } = setUp(...small, ...large);
+  expect(table.peers).toHaveLength(small.length);
+  table.applySnapshot([...large, ...small], "300");
+  table.applySnapshot(
+    large.map((entry) => ({ ...entry, createRevision: "1" })),
+    "301",
+  );
+  expect(table.peers).toHaveLength(1);
+  const again = setUp(...large.map((entry) => ({ ...entry, createRevision: "1" })), ...small);
+  expect(again.peers()).toHaveLength(1);
+  expect(performance.now() - start).toBeLessThan(10_000);
+});
+
+test("keys that make no sense cost bounded memory and bounded text", () => {
+  const rows = Array.from({ length: 5000 }, (_, i) => row(`subnets/${"x".repeat(1000)}${i}`, "$(reboot)"));
+  const { table, log } = setUp(...rows);
+  expect(log.sentences("warn")).toHaveLength(1000);
+  expect(table.problems).toHaveLength(101);
+  expect(table.problems.at(-1)).toBe("there are 900 more problems with leases");
+  expect(table.problems.every((problem) => problem.length < 250)).toBe(true);
+});
+
+test("a lease on everything, which overlaps our own, does not cut off those that come later", () => {
+  const own = row(A, value("192.0.2.1"));
+  const { table, put, peers } = setUp(own, row("subnets/10.0.0.0-8", value("192.0.2.66")));
+  table.setOwn(leaseOf(own));
+  put(row(B, value("192.0.2.2")));
+  expect(peers()).toEqual([B]);
+  expect(table.problems).toEqual([expect.stringContaining("overlap: the latter is not routed")]);
 });

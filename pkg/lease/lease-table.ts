@@ -15,6 +15,14 @@ export type { LeaseRow } from "./lease-row.ts";
 export type LeaseChange =
   { readonly kind: "put"; readonly entry: LeaseRow } | { readonly kind: "delete"; readonly key: string };
 
+// Whoever may write below the prefix may write any number of keys: what is kept of them is bounded. As many leases as the
+// packet loop has rows, more than a /8 of /24 subnets needs; characters of their keys and values in all, some 1000 for
+// each, where a usual lease has 300; and what is remembered of keys that make no sense.
+export const MOST_LEASES = 65_536;
+const MOST_CHARACTERS = 64 * 1024 * 1024;
+const MOST_MALFORMED = 1000;
+const MOST_PROBLEMS = 100;
+
 interface Known {
   /** The row that `lease` was read from: not the newest one where that was malformed. */
   readonly row: LeaseRow;
@@ -39,6 +47,9 @@ export class LeaseTable {
   readonly #refused = new Map<LeaseKey, string>();
   readonly #index = new PrefixIndex();
   readonly #listeners = new Set<() => void>();
+  #characters = 0;
+  /** Whether a lease was left out for want of room since the last snapshot. */
+  #full = false;
   #own: Lease | undefined;
   #network: PerFamily<Prefix> | undefined;
   #revision = "0";
@@ -56,7 +67,9 @@ export class LeaseTable {
     for (const key of [...this.#known.keys(), ...this.#malformed.keys()]) {
       if (!keys.has(key) && this.#delete(key)) changed = true;
     }
-    for (const row of rows) if (this.#put(row)) changed = true;
+    this.#full = false;
+    // The oldest first: they stay where there are too many, and what comes later changes no verdict on them.
+    for (const row of byAge(rows)) if (this.#put(row)) changed = true;
     this.#revision = revision;
     if (changed) this.#notify();
   }
@@ -95,7 +108,13 @@ export class LeaseTable {
 
   /** What is wrong with the leases: a sentence each. */
   get problems(): readonly string[] {
-    return [...[...this.#malformed.values()].map((bad) => bad.sentence), ...new Set(this.#refused.values())];
+    const all = [...[...this.#malformed.values()].map((bad) => bad.sentence), ...new Set(this.#refused.values())];
+    const more = all.length - MOST_PROBLEMS;
+    return [
+      ...(this.#full ? [FULL] : []),
+      ...all.slice(0, MOST_PROBLEMS),
+      ...(more > 0 ? [`there are ${more} more problems with leases`] : []),
+    ];
   }
 
   /** The rows behind the leases, for a state file; `applySnapshot` takes them back. */
@@ -142,7 +161,9 @@ export class LeaseTable {
       return before !== undefined && before.row.createRevision !== row.createRevision && this.#forget(row.key);
     }
     this.#malformed.delete(row.key);
+    if (!this.#hasRoom(row, before)) return false;
     this.#leases = undefined;
+    this.#characters += sizeOf(row) - (before ? sizeOf(before.row) : 0);
     this.#known.set(row.key, { row, lease: lease.value });
     if (before && sameAttrs(before.lease.attrs, lease.value.attrs)) {
       if (before.row.createRevision === row.createRevision) return false;
@@ -150,7 +171,7 @@ export class LeaseTable {
       this.#tell(before ? "peer changed" : "peer joined", lease.value);
     }
     for (const prefix of prefixesOf(lease.value)) this.#index.add(prefix, row.key);
-    this.#judgeAround(lease.value);
+    this.#judgeAround(lease.value, before && isOlder(before.row, row) ? before.row : row);
     return true;
   }
 
@@ -164,28 +185,41 @@ export class LeaseTable {
     if (!known) return false;
     this.#known.delete(key);
     this.#leases = undefined;
+    this.#characters -= sizeOf(known.row);
     this.#refused.delete(key);
     for (const prefix of prefixesOf(known.lease)) this.#index.delete(prefix, key);
-    this.#judgeAround(known.lease);
+    this.#judgeAround(known.lease, known.row);
     this.#tell("peer left", known.lease);
     return true;
   }
 
   #warnMalformed(row: LeaseRow, sentence: string): void {
-    if (this.#malformed.get(row.key)?.modRevision === row.modRevision) return;
+    const told = this.#malformed.get(row.key);
+    if (told?.modRevision === row.modRevision || (!told && this.#malformed.size >= MOST_MALFORMED)) return;
     this.#malformed.set(row.key, { modRevision: row.modRevision, sentence });
     this.#log.warn("malformed lease, ignored", { key: excerpt(row.key), reason: sentence });
+  }
+
+  #hasRoom(row: LeaseRow, before: Known | undefined): boolean {
+    const more = sizeOf(row) - (before ? sizeOf(before.row) : 0);
+    // Our own lease is one that we have to know.
+    if (row.key === this.#own?.key || more <= 0) return true;
+    if ((before || this.#known.size < MOST_LEASES) && this.#characters + more <= MOST_CHARACTERS) return true;
+    if (!this.#full) this.#log.warn("too many leases, some are ignored", { key: excerpt(row.key), reason: FULL });
+    this.#full = true;
+    return false;
   }
 
   #judgeAll(): void {
     for (const { lease } of this.#known.values()) this.#judge(lease);
   }
 
-  #judgeAround(lease: Lease): void {
-    const keys = new Set(prefixesOf(lease).flatMap((prefix) => this.#index.overlapping(prefix)));
+  // A lease is in the way only of those that came after it.
+  #judgeAround(lease: Lease, since: LeaseRow): void {
+    const keys = new Set(prefixesOf(lease).flatMap((prefix) => [...this.#index.overlapping(prefix)]));
     for (const key of keys) {
       const known = this.#known.get(key);
-      if (known) this.#judge(known.lease);
+      if (known && !isOlder(known.row, since)) this.#judge(known.lease);
     }
   }
 
@@ -204,8 +238,13 @@ export class LeaseTable {
 
   // Why a lease is not to be routed; undefined when it may be.
   #objection(lease: Lease): string | undefined {
+    if (lease.key === this.#own?.key) return undefined;
+    return this.#ownObjection(lease) ?? this.#overlapObjection(lease);
+  }
+
+  // What the network and our own lease have against it.
+  #ownObjection(lease: Lease): string | undefined {
     const own = this.#own;
-    if (lease.key === own?.key) return undefined;
     for (const prefix of prefixesOf(lease)) {
       const network = this.#network?.[prefix.family];
       if (this.#network && !(network && containsPrefix(network, prefix))) {
@@ -215,28 +254,32 @@ export class LeaseTable {
         return `lease ${lease.key}, ${describeLease(lease)}, lies outside ${where}: it is not routed`;
       }
     }
-    if (!own) return this.#overlapObjection(lease);
+    if (!own) return undefined;
     if (overlap(own, lease)) {
       return `our own lease ${own.key} and lease ${lease.key}, ${describeLease(lease)}, overlap: the latter is not routed`;
     }
     if (FAMILIES.some((f) => own.attrs.publicIp[f] && sameAddr(own.attrs.publicIp[f], lease.attrs.publicIp[f]))) {
       return `lease ${lease.key}, ${describeLease(lease)}, has our own public address: it is not routed`;
     }
-    return this.#overlapObjection(lease);
+    return undefined;
   }
 
-  // Of leases that overlap, the one that was there first is routed: the later one was made without looking.
+  // Of leases that overlap, the one that was there first is routed: the later one was made without looking. One that is not
+  // routed anyway takes nothing from others, so that a lease on everything does not cut off all who come later.
   #overlapObjection(lease: Lease): string | undefined {
     const mine = this.#created(lease.key);
-    for (const key of new Set(prefixesOf(lease).flatMap((prefix) => this.#index.overlapping(prefix)))) {
-      const other = this.#known.get(key)?.lease;
-      if (!other || key === lease.key || key === this.#own?.key) continue;
-      const theirs = this.#created(key);
-      if (theirs > mine || (theirs === mine && key > lease.key)) continue;
-      return (
-        `leases ${other.key}, ${describeLease(other)}, and ${lease.key}, ${describeLease(lease)}, overlap: ` +
-        `the latter came later and is not routed`
-      );
+    for (const prefix of prefixesOf(lease)) {
+      for (const key of this.#index.overlapping(prefix)) {
+        const other = this.#known.get(key)?.lease;
+        if (!other || key === lease.key || key === this.#own?.key) continue;
+        const theirs = this.#created(key);
+        if (theirs > mine || (theirs === mine && key > lease.key)) continue;
+        if (this.#ownObjection(other) !== undefined) continue;
+        return (
+          `leases ${other.key}, ${describeLease(other)}, and ${lease.key}, ${describeLease(lease)}, overlap: ` +
+          `the latter came later and is not routed`
+        );
+      }
     }
     return undefined;
   }
@@ -258,6 +301,22 @@ export class LeaseTable {
   #notify(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+const FULL =
+  `there are more than ${MOST_LEASES} leases, or their values are too long: those that came last are ignored; ` +
+  `see who writes them`;
+
+function byAge(rows: readonly LeaseRow[]): readonly LeaseRow[] {
+  return rows.toSorted((a, b) => (isOlder(a, b) ? -1 : isOlder(b, a) ? 1 : 0));
+}
+
+function isOlder(a: LeaseRow, b: LeaseRow): boolean {
+  return BigInt(a.createRevision) < BigInt(b.createRevision);
+}
+
+function sizeOf(row: LeaseRow): number {
+  return row.key.length + row.value.length;
 }
 
 function prefixesOf(lease: Lease): Prefix[] {

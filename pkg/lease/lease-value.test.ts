@@ -155,9 +155,17 @@ const malformed = [
   { value: `{"PublicIP":["1.2.3.4"]}`, reason: "has a PublicIP that is no string" },
   { value: `{"PublicIP":"1.2.3"}`, reason: `has a PublicIP that is no IPv4 address: "1.2.3"` },
   { value: `{"PublicIP":"fd77::1"}`, reason: "has a PublicIP that is no IPv4 address" },
-  { value: `{"PublicIP":"224.0.0.1"}`, reason: "not the address of one host" },
-  { value: `{"PublicIP":"255.255.255.255"}`, reason: "not the address of one host" },
-  { value: `{"PublicIPv6":"ff02::1"}`, reason: "not the address of one host" },
+  { value: `{"PublicIP":"224.0.0.1"}`, reason: "not the address of one other host" },
+  { value: `{"PublicIP":"255.255.255.255"}`, reason: "not the address of one other host" },
+  { value: `{"PublicIPv6":"ff02::1"}`, reason: "not the address of one other host" },
+  { value: `{"PublicIP":"127.0.0.1"}`, reason: "not the address of one other host" },
+  { value: `{"PublicIP":"0.0.0.1"}`, reason: "not the address of one other host" },
+  { value: `{"PublicIPv6":"::1"}`, reason: "not the address of one other host" },
+  { value: `{"PublicIPv6":"::ffff:1.2.3.4"}`, reason: "not the address of one other host" },
+  { value: `{"PublicIP":"$(touch pwned)"}`, reason: "has a PublicIP that is no IPv4 address" },
+  { value: `{"PublicIP":"1.2.3.4","BackendType":["vxlan"]}`, reason: "has a BackendType that is no string" },
+  { value: "[".repeat(10_000), reason: "is not valid JSON" },
+  { value: `${"[".repeat(8000)}${"]".repeat(8000)}`, reason: "is not a JSON object" },
   { value: `{"PublicIPv6":"1.2.3.4"}`, reason: "has a PublicIPv6 that is no IPv6 address" },
   { value: data(`"text"`), reason: "has a BackendData that is no JSON object" },
   { value: data(`[]`), reason: "has a BackendData that is no JSON object" },
@@ -191,8 +199,11 @@ const anyVtep = fc.record({
     .map((stream) => randomMac(() => stream.next().value as number)),
 });
 const name = fc.string({ minLength: 1, maxLength: 100 }).filter((text) => !/\p{Cc}/u.test(text));
-const four = fc.integer({ min: 1, max: 0xdfff_ffff }).map((value): Addr => ({ family: 4, value: BigInt(value) }));
-const six = fc.bigInt(1n, (0xffn << 120n) - 1n).map((value): Addr => ({ family: 6, value }));
+const four = fc
+  .integer({ min: 0x0100_0000, max: 0xdfff_ffff })
+  .filter((value) => value >>> 24 !== 127)
+  .map((value): Addr => ({ family: 4, value: BigInt(value) }));
+const six = fc.bigInt(1n << 64n, (0xffn << 120n) - 1n).map((value): Addr => ({ family: 6, value }));
 const anyAttrs = fc
   .record({
     publicIp: fc.oneof(fc.record({ 4: four }), fc.record({ 6: six }), fc.record({ 4: four, 6: six })),

@@ -80,15 +80,16 @@ function publicIpOf(json: JsonObject, family: Family): Addr | undefined {
   const addr = parseAddr(text);
   if (addr?.family !== family) throw new Malformed(`has a ${name} that is no IPv${family} address: ${excerpt(text)}`);
   if (addr.value === 0n) return undefined;
-  if (isManyHosts(addr)) throw new Malformed(`has a ${name} that is not the address of one host: ${text}`);
+  if (isNoOtherHost(addr)) throw new Malformed(`has a ${name} that is not the address of one other host: ${text}`);
   return addr;
 }
 
-// Multicast and the limited broadcast (RFC 1122 section 3.2.1.3, RFC 4291 section 2.7).
-function isManyHosts(addr: Addr): boolean {
-  return addr.family === 4
-    ? addr.value >> 28n === 0xen || addr.value === 0xffff_ffffn //
-    : addr.value >> 120n === 0xffn;
+// Multicast and the limited broadcast (RFC 1122 section 3.2.1.3, RFC 4291 section 2.7); "this network" and loopback, which
+// would hand pods' packets to this very host (RFC 6890); in IPv6 also what is mapped from IPv4.
+function isNoOtherHost({ family, value }: Addr): boolean {
+  if (family === 6) return value === 1n || value >> 32n === 0xffffn || value >> 120n === 0xffn;
+  const first = value >> 24n;
+  return first === 0n || first === 127n || value >> 28n === 0xen || value === 0xffff_ffffn;
 }
 
 function vtepOf(json: JsonObject, name: string): Vtep | undefined {

@@ -31,12 +31,10 @@ export class PrefixIndex {
   }
 
   /** The names of all prefixes that overlap this one, itself among them where it is in the index. */
-  overlapping(prefix: Prefix): string[] {
-    const found: string[] = [];
+  *overlapping(prefix: Prefix): Generator<string> {
     for (const [length, values] of this.#lengths[prefix.family]) {
-      if (length <= prefix.length) found.push(...(values.get(prefixOf(prefix, length).value)?.names ?? []));
-      else for (const slot of values.values()) if (containsPrefix(prefix, slot.prefix)) found.push(...slot.names);
+      if (length <= prefix.length) yield* values.get(prefixOf(prefix, length).value)?.names ?? [];
+      else for (const slot of values.values()) if (containsPrefix(prefix, slot.prefix)) yield* slot.names;
     }
-    return found;
   }
 }

@@ -1,6 +1,15 @@
 import { type Addr, formatAddr, parseAddr } from "../addr/addr.ts";
 import { ADDR_BITS, FAMILIES, type Family, type PerFamily } from "../addr/family.ts";
-import { addrAt, containsAddr, formatPrefix, lastAddr, parsePrefix, type Prefix, prefixOf } from "../addr/prefix.ts";
+import {
+  addrAt,
+  containsAddr,
+  formatPrefix,
+  lastAddr,
+  overlaps,
+  parsePrefix,
+  type Prefix,
+  prefixOf,
+} from "../addr/prefix.ts";
 import { ConfigError } from "../base/errors.ts";
 import { type JsonObject, parseJsonObject } from "../lease/json-object.ts";
 import type { Lease } from "../lease/lease.ts";
@@ -41,6 +50,12 @@ const RULES = {
   6: { enable: "EnableIPv6", byDefault: false, network: "IPv6Network", field: "IPv6Subnet", longest: 126, usual: 64 },
 } as const;
 const EXAMPLE = { 4: "10.5.0.0/16", 6: "fd05::/48" } as const;
+
+// This network, loopback, link-local, multicast and reserved (RFC 6890): routes for them would take the host's own traffic.
+const NOT_FOR_PODS = {
+  4: prefixes("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"),
+  6: prefixes("::/96", "::ffff:0:0/96", "fe80::/10", "ff00::/8"),
+} as const;
 
 // A network holds at least four subnets.
 const LEAST_EXTRA_BITS = 2;
@@ -151,9 +166,21 @@ function networkOf(json: JsonObject, family: Family, problems: Problems): Prefix
     return undefined;
   }
   const network = parsePrefix(text);
+  const special =
+    network?.family === family ? NOT_FOR_PODS[family].find((other) => overlaps(network, other)) : undefined;
+  if (network && special) {
+    problems.push(
+      `${name} ${formatPrefix(network)} overlaps ${formatPrefix(special)}, which pods cannot have: choose another`,
+    );
+    return undefined;
+  }
   if (network?.family === family) return network;
   problems.push(`${name} ${excerpt(text)} is no IPv${family} network: write it as "${EXAMPLE[family]}"`);
   return undefined;
+}
+
+function prefixes(...texts: readonly string[]): readonly Prefix[] {
+  return texts.flatMap((text) => parsePrefix(text) ?? []);
 }
 
 function lengthOf(network: Prefix, asked: number | undefined, problems: Problems): number | undefined {

@@ -170,6 +170,18 @@ describe("host-gw", () => {
     expect(await podRoutes()).toEqual([]);
   });
 
+  test.each([
+    ["its own subnet", "10.5.2.1"],
+    ["another's subnet", "10.5.3.1"],
+    ["ours", "10.5.1.1"],
+  ])("a peer whose address is one of a pod in %s is refused", async (_, publicIp) => {
+    const { reconcile } = await open();
+    const bad = lease(2);
+    const outcome = await reconcile([{ ...bad, attrs: { ...bad.attrs, publicIp: { 4: addr(publicIp) } } }, lease(3)]);
+    expect(outcome.peers.get(bad.key)).toEqual({ failed: `its address ${publicIp} is one of a pod, not of a host` });
+    expect(outcome.peers.get(lease(3).key)).toBe("in-sync");
+  });
+
   test("the underlay's MTU is the pods', and follows it", async () => {
     const host = await makeHost();
     const plane = new HostGwDataplane({ network, host, log: new MemoryLogger() });
