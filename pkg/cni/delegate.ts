@@ -15,34 +15,27 @@ export interface Target extends AttachmentId {
 
 const NOBODY: Target = { containerId: "", ifname: "", netns: "" };
 
-/** A plugin that does the work for us, found and asked for its versions. */
+/** A plugin that does the work for us. */
 export class Delegate {
   readonly type: string;
   readonly #binary: string;
   readonly #call: Call;
-  readonly #versions: readonly string[];
+  #versions: readonly string[] | undefined;
 
-  private constructor(type: string, binary: string, call: Call, versions: readonly string[]) {
+  private constructor(type: string, binary: string, call: Call) {
     this.type = type;
     this.#binary = binary;
     this.#call = call;
-    this.#versions = versions;
   }
 
-  /** Throws a CniError: 101 when the plugin is not in CNI_PATH, its own error when it does not tell its versions. */
+  /** Throws a CniError: 101 when the plugin is not in CNI_PATH. */
   static open(type: string, call: Call): Delegate {
-    const binary = findPlugin(type, call.path);
-    const answer = decodeAnswer(
-      type,
-      execute(type, binary, call, "VERSION", NOBODY, canonicalJson({ cniVersion: NEWEST_VERSION })),
-    );
-    const versions: unknown = answer["supportedVersions"];
-    return new Delegate(type, binary, call, Array.isArray(versions) ? versions.filter(isString) : []);
+    return new Delegate(type, findPlugin(type, call.path), call);
   }
 
-  /** Whether the plugin knows this version of the specification, and so its verbs. */
+  /** Whether the plugin knows this version of the specification, and so its verbs. Throws when it does not tell. */
   supports(version: string): boolean {
-    return this.#versions.includes(version);
+    return this.#supported().includes(version);
   }
 
   /**
@@ -51,26 +44,46 @@ export class Delegate {
    */
   run(verb: Verb, conf: JsonObject, target: Target = NOBODY, prevResult?: JsonObject): string {
     const wanted = isString(conf["cniVersion"]) ? conf["cniVersion"] : "";
-    const version = chooseVersion(wanted, this.#versions);
-    if (version === undefined) {
-      const theirs = this.#versions.join(", ") || "no version at all";
+    const at = (version: string): string => {
+      const stdin = canonicalJson({
+        ...conf,
+        ...(version !== "" && { cniVersion: version }),
+        ...(prevResult && { prevResult: convertResult(prevResult, version) }),
+      });
+      return execute(this.type, this.#binary, this.#call, verb, target, stdin);
+    };
+    try {
+      return at(wanted);
+    } catch (error) {
+      // A plugin refuses a version with this code before it does anything (specification, section 5). To ask first would
+      // cost every pod the start of a process.
+      if (!(error instanceof CniError && error.code === CODE.incompatibleVersion)) throw error;
+      const version = chooseVersion(wanted, this.#supported());
+      if (version === wanted) throw error;
+      if (version !== undefined) return at(version);
+      const theirs = this.#supported().join(", ") || "no version at all";
       const ours = SUPPORTED_VERSIONS.join(", ");
       throw new CniError(
         CODE.incompatibleVersion,
         `the CNI plugin "${this.type}" (${this.#binary}) supports ${theirs}; twill-cni supports ${ours}`,
+        { cause: error },
       );
     }
-    const stdin = canonicalJson({
-      ...conf,
-      ...(version !== "" && { cniVersion: version }),
-      ...(prevResult && { prevResult: convertResult(prevResult, version) }),
-    });
-    return execute(this.type, this.#binary, this.#call, verb, target, stdin);
   }
 
   /** As `run`, for ADD: the result as JSON. */
   add(conf: JsonObject, target: Target, prevResult?: JsonObject): JsonObject {
     return decodeAnswer(this.type, this.run("ADD", conf, target, prevResult));
+  }
+
+  #supported(): readonly string[] {
+    if (!this.#versions) {
+      const question = canonicalJson({ cniVersion: NEWEST_VERSION });
+      const text = execute(this.type, this.#binary, this.#call, "VERSION", NOBODY, question);
+      const versions: unknown = decodeAnswer(this.type, text)["supportedVersions"];
+      this.#versions = Array.isArray(versions) ? versions.filter(isString) : [];
+    }
+    return this.#versions;
   }
 }
 

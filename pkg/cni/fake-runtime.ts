@@ -28,8 +28,8 @@ export interface Asked {
 }
 
 /**
- * For tests: calls the plugin as a container runtime does, with delegates that are shell scripts. These write down how
- * they were called and answer from a file `<VERB>.json`, or fail with the file `<VERB>.error`.
+ * For tests: calls the plugin as a container runtime does, with delegates that are shell scripts. These refuse
+ * versions that are not theirs, write down how they were called and answer from a file `<VERB>.json`, or fail with the file `<VERB>.error`.
  */
 export class FakeRuntime {
   readonly top = mkdtempSync(join(tmpdir(), "plugin-"));
@@ -46,6 +46,8 @@ export class FakeRuntime {
     const script = `#!/bin/sh
 stdin=$(cat)
 if [ "$CNI_COMMAND" != VERSION ]; then
+  version=$(printf %s "$stdin" | sed -n 's/.*"cniVersion":"\\([^"]*\\)".*/\\1/p')
+  case ' ${versions.join(" ")} ' in *" \${version:-0.1.0} "*) ;; *) echo '{"code":1,"msg":"incompatible CNI versions"}'; exit 1 ;; esac
   printf '%s %s %s|%s\\t%s\\n' "$CNI_COMMAND" "$CNI_CONTAINERID" "$CNI_IFNAME" "$CNI_NETNS" "$stdin" >>'${join(this.top, "calls")}'
 fi
 cd '${join(this.top, "answers", type)}'

@@ -106,12 +106,14 @@ export class Plugin {
     }
     const conf = renderDelegate(this.#conf, ready.net);
     let delegate: Delegate;
+    let canTell: boolean;
     try {
       delegate = Delegate.open(delegateType(this.#conf), this.#call);
+      canTell = delegate.supports("1.1.0");
     } catch (error) {
       throw new CniError(CODE.unavailable, describeError(error), { cause: error });
     }
-    if (delegate.supports("1.1.0")) delegate.run("STATUS", conf);
+    if (canTell) delegate.run("STATUS", conf);
   }
 
   /** Detaches every attachment of this network that is not listed as valid. One that fails does not stop the others. */

@@ -324,40 +324,4 @@ describe.skipIf(reason)(`twill-cni${reason ? ` (skipped: ${reason})` : ""}`, () 
     expect(await host.veths()).toEqual([]);
     expect(await host.inside(host.netns, "iptables-save", "-t", "nat")).not.toMatch(/8081/);
   });
-
-  test("what it costs over calling the bridge directly is measured", async () => {
-    const direct = {
-      type: "bridge",
-      isGateway: true,
-      isDefaultGateway: true,
-      hairpinMode: true,
-      ipMasq: false,
-      mtu: 1450,
-    };
-    const ipam = { type: "host-local", ranges: [[{ subnet: "10.5.49.0/24" }]], dataDir: join(host.top, "ipam") };
-    const bridge = { ...direct, name: "cbr0", cniVersion: "1.0.0", ipam };
-    const rounds = 10;
-    const time = async (run: (netns: string) => Promise<unknown>): Promise<number> => {
-      const netns = host.namespace();
-      const times: number[] = [];
-      for (let i = 0; i < rounds; i++) {
-        const start = performance.now();
-        await run(netns);
-        times.push(performance.now() - start);
-      }
-      return times.sort((a, b) => a - b)[rounds / 2] ?? Number.NaN;
-    };
-    const ours = await time(async (netns) => {
-      await add({ netns });
-      await del({ netns });
-    });
-    const theirs = await time(async (netns) => {
-      expect(await host.plugin("bridge", "ADD", bridge, { netns })).toMatchObject({ status: 0 });
-      expect(await host.plugin("bridge", "DEL", bridge, { netns })).toMatchObject({ status: 0 });
-    });
-    console.log(
-      `ADD + DEL, median of ${rounds}: bridge ${theirs.toFixed(0)} ms, twill-cni ${ours.toFixed(0)} ms, so ${((ours - theirs) / 2).toFixed(0)} ms more a call`,
-    );
-    expect(host.leased()).toEqual([]);
-  });
 });
