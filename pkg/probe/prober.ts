@@ -111,12 +111,14 @@ export class Prober implements ProbeSource {
     return [...suspicious, ...others].slice(0, PEERS_PER_ROUND);
   }
 
-  async #ask(record: PeerRecord): Promise<void> {
+  async #ask(record: PeerRecord, waitedFor = false): Promise<void> {
     const { echo, clock } = this.#parts;
     const { overlay, underlay } = record.target;
+    // For somebody who waits both at once; else the underlay is left alone as long as the overlay answers.
+    const early = waitedFor ? echo.ping(underlay, LEAST_PING, TIMEOUT_MS) : undefined;
     const reply = overlay && (await echo.ping(overlay, LEAST_PING, TIMEOUT_MS));
     if (reply?.rttMs !== undefined) return record.answered(reply.rttMs, clock.wall());
-    const below = await echo.ping(underlay, LEAST_PING, TIMEOUT_MS);
+    const below = await (early ?? echo.ping(underlay, LEAST_PING, TIMEOUT_MS));
     // That we may not ask, or have stopped, says nothing of the peer.
     if (below.none === "forbidden" || this.#stop.signal.aborted) return;
     const answers = below.none === undefined;
@@ -126,7 +128,7 @@ export class Prober implements ProbeSource {
 
   // As often as it takes to be sure, and then the path.
   async #askNow(record: PeerRecord): Promise<void> {
-    for (let i = 0; i < TRIES_BY_HAND; i++) await this.#ask(record);
+    for (let i = 0; i < TRIES_BY_HAND; i++) await this.#ask(record, true);
     if (record.state === "up") await this.#measure(record);
   }
 
