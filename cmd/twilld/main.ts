@@ -30,6 +30,8 @@ const PACKET_LOOP = new URL(`packet-loop${import.meta.url.endsWith(".ts") ? ".ts
 // For twillctl logs: some hundred kilobytes at most.
 const KEPT_LOG_LINES = 1000;
 
+const SECRET_VARIABLES = ["TWILLD_ETCD_PASSWORD", "FLANNELD_ETCD_PASSWORD"];
+
 process.exit(await main());
 
 async function main(): Promise<number> {
@@ -43,6 +45,8 @@ async function main(): Promise<number> {
     for (const problem of problems) console.error(`twilld: ${problem}`);
     return exitCode(error);
   }
+  // The programs that we start need not know it.
+  for (const name of SECRET_VARIABLES) delete process.env[name];
   if (parsed.kind !== "run") {
     process.stdout.write(parsed.text);
     return EXIT.stopped;

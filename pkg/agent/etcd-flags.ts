@@ -14,6 +14,12 @@ export function readEtcdConfig(settings: Settings): EtcdConfig {
 
   together(settings, "etcd-certfile", "etcd-keyfile");
   together(settings, "etcd-username", "etcd-password");
+  const given = settings.last("etcd-password");
+  if (given?.from.startsWith("-")) {
+    settings.warn(
+      `${given.from} is on the command line, where every user of this host sees it in ps: give it in TWILLD_ETCD_PASSWORD`,
+    );
+  }
   if (tls && endpoints[0]?.startsWith("http:")) {
     const given = settings.last("etcd-cafile") ?? settings.last("etcd-certfile") ?? settings.last("etcd-keyfile");
     settings.warn(`${given?.from} has no effect: the etcd endpoints are http://, so nothing is encrypted`);

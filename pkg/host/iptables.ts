@@ -1,5 +1,6 @@
 import type { Family } from "../addr/family.ts";
 
+import { errorCode } from "../base/errors.ts";
 import type { Commands } from "./command.ts";
 import { HostError, type IptablesVariant } from "./host.ts";
 import { listNftTable } from "./nft.ts";
@@ -119,8 +120,15 @@ async function restoreRules(
 
 async function hasTable(commands: Commands, family: Family, variant: IptablesVariant, table: Table): Promise<boolean> {
   if (variant === "nft") return (await listNftTable(commands, nftFamily(family), table)) !== undefined;
-  const names = await commands.read(family === 4 ? "/proc/net/ip_tables_names" : "/proc/net/ip6_tables_names");
-  return names?.split("\n").includes(table) ?? false;
+  const path = family === 4 ? "/proc/net/ip_tables_names" : "/proc/net/ip6_tables_names";
+  try {
+    return (await commands.read(path))?.split("\n").includes(table) ?? false;
+  } catch (error) {
+    // Its mode is 0440: whoever is not root has no way to know, whatever his capabilities, and cannot take the lock of
+    // the legacy tool either.
+    if (error instanceof HostError && errorCode(error.cause) === "EACCES") return false;
+    throw error;
+  }
 }
 
 async function hasNftChain(commands: Commands, family: Family, table: Table, name: string): Promise<boolean> {
