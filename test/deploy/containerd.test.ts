@@ -3,7 +3,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { CONFLIST } from "../../pkg/cni/conflist.ts";
 import type { Daemon } from "../../pkg/lab/daemon.ts";
-import { until } from "../until.ts";
 import { addressIn, Containerd, SHOW_ADDRESS } from "./containerd.ts";
 import { IMAGE } from "./image.ts";
 import { TwoMachines, whyNot } from "./runtimes.ts";
@@ -26,6 +25,7 @@ describe.skipIf(reason)(`ctr run --cni${reason ? ` (skipped: ${reason})` : ""}`,
   });
   afterAll(() => machines?.close());
   afterEach(async () => {
+    await Promise.all([one.removeAll(), two.removeAll()]);
     expect(await Promise.all(machines.machines.map(traces))).toEqual(clean);
   });
 
@@ -66,7 +66,7 @@ describe.skipIf(reason)(`ctr run --cni${reason ? ` (skipped: ${reason})` : ""}`,
     await stop(two, "b", b);
     // The ctr that waited for its container has lost containerd and ends; it gives the address back.
     await a.ended;
-    await remove("a");
+    await one.remove("a");
   });
 
   test("GC frees what a killed ctr has left, and nothing else", async () => {
@@ -75,7 +75,7 @@ describe.skipIf(reason)(`ctr run --cni${reason ? ` (skipped: ${reason})` : ""}`,
     const kept = await one.run("kept");
     const killed = await one.run("killed");
     await killed.kill();
-    await remove("killed");
+    await one.remove("killed");
     const before = machines.one.files("/var/lib/cni/twill");
     expect(before).toHaveLength(2);
     const valid = before.filter((file) => file.includes("kept"));
@@ -85,13 +85,6 @@ describe.skipIf(reason)(`ctr run --cni${reason ? ` (skipped: ${reason})` : ""}`,
     await Promise.all([stop(one, "kept", kept), stop(two, "peer", peer)]);
     await forgetResults();
   });
-
-  /** Ends a container that no ctr waits for any more, as an operator would: ctr does not detach it. */
-  async function remove(name: string): Promise<void> {
-    await one.machine.capture(["ctr", "tasks", "kill", "-s", "SIGKILL", name]);
-    await until(async () => (await one.machine.capture(["ctr", "tasks", "rm", "-f", name])).status === 0);
-    await one.ctr("containers", "rm", name);
-  }
 
   /** What a runtime of CNI 1.1 calls from time to time; containerd 1.6 is none. */
   async function gc(containers: readonly string[]): Promise<void> {

@@ -54,6 +54,18 @@ export class Containerd {
     return ctr;
   }
 
+  /** Ends a container that no ctr waits for any more, as an operator would: it is not detached. */
+  async remove(name: string): Promise<void> {
+    await this.machine.capture(["ctr", "tasks", "kill", "-s", "SIGKILL", name]);
+    await until(async () => !(await this.ctr("tasks", "ls", "-q")).split("\n").includes(name) || this.#bury(name));
+    await this.ctr("containers", "rm", name);
+  }
+
+  /** Removes the containers that a test which failed has left. */
+  async removeAll(): Promise<void> {
+    for (const name of (await this.ctr("containers", "ls", "-q")).split("\n")) if (name !== "") await this.remove(name);
+  }
+
   /** SIGKILL, and a new one once the old one is gone. Containers go on. */
   async crash(): Promise<void> {
     await this.#daemon.kill();
@@ -62,6 +74,10 @@ export class Containerd {
   }
 
   static #execs = 0;
+
+  async #bury(name: string): Promise<boolean> {
+    return (await this.machine.capture(["ctr", "tasks", "rm", "-f", name])).status === 0;
+  }
 
   async #ready(): Promise<void> {
     await until(async () => {

@@ -48,6 +48,7 @@ describe.skipIf(reason)(`containerd's CRI${reason ? ` (skipped: ${reason})` : ""
     await machines?.close();
   });
   afterEach(async () => {
+    await Promise.all([criOne.removeAll(), criTwo.removeAll()]);
     expect(await Promise.all(machines.machines.map(traces))).toEqual(clean);
   });
 

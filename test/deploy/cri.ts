@@ -25,6 +25,7 @@ interface Replies {
 /** A container runtime as a kubelet drives it, over the Container Runtime Interface. Calls reject with gRPC's error. */
 export class Cri {
   readonly #client: Client;
+  readonly #pods = new Set<string>();
 
   /** The socket's path as we see it. */
   constructor(socket: string) {
@@ -51,7 +52,9 @@ export class Cri {
       portMappings: mappings,
       annotations,
     };
-    return (await this.#call("RunPodSandbox", { config })).podSandboxId;
+    const { podSandboxId } = await this.#call("RunPodSandbox", { config });
+    this.#pods.add(podSandboxId);
+    return podSandboxId;
   }
 
   async addressOf(pod: string): Promise<string> {
@@ -61,6 +64,12 @@ export class Cri {
   async remove(pod: string): Promise<void> {
     await this.#call("StopPodSandbox", { podSandboxId: pod });
     await this.#call("RemovePodSandbox", { podSandboxId: pod });
+    this.#pods.delete(pod);
+  }
+
+  /** Removes the pods that a test which failed has not removed. */
+  async removeAll(): Promise<void> {
+    for (const pod of this.#pods) await this.remove(pod);
   }
 
   close(): void {
