@@ -34,13 +34,28 @@ for (const shell of ["zsh", "fish"]) {
     for (const { name } of COMMANDS) expect(text).toContain(name.split(" ")[0]);
     expect(text).toContain("etcd-endpoints");
   });
-
-  test.skipIf(!installed(shell))(`${shell} can read it`, async () => {
-    const child = promisify(execFile)(shell, ["-n", "/dev/stdin"]);
-    child.child.stdin?.end(await script(shell));
-    expect((await child).stderr).toBe("");
-  });
 }
+
+test.skipIf(!installed("fish"))("fish completes commands, their second words and their flags", async () => {
+  const text = await script("fish");
+  const fish = async (line: string): Promise<string[]> => {
+    const ask = `${text}\ncomplete -C '${line}'`;
+    const { stdout, stderr } = await promisify(execFile)("fish", ["--no-config", "-c", ask]);
+    expect(stderr).toBe("");
+    return stdout.split("\n").flatMap((row) => row.split("\t")[0] || []);
+  };
+  expect(await fish("twillctl st")).toEqual(["status"]);
+  expect(await fish("twillctl config ")).toEqual(["check", "set"]);
+  expect(await fish("twillctl status --wa")).toEqual(["--watch"]);
+});
+
+test.skipIf(!installed("zsh"))("zsh completes as bash does", async () => {
+  const ask = `autoload -Uz compinit; compinit -u -D
+${await script("zsh")}
+emulate sh -c 'COMP_WORDS=(twillctl config ""); COMP_CWORD=2; _twillctl'; print -l $COMPREPLY`;
+  const { stdout, stderr } = await promisify(execFile)("zsh", ["-f", "-c", ask]);
+  expect([stdout, stderr]).toEqual(["check\nset\n", ""]);
+});
 
 function installed(shell: string): boolean {
   try {

@@ -77,6 +77,7 @@ function fish(): string {
   return `${lines.join("\n")}\n`;
 }
 
+// fish(1), "Quotes": in single quotes only a backslash and a single quote are escaped.
 function quoted(text: string): string {
-  return `'${text.replaceAll("'", "\\\\'")}'`;
+  return `'${text.replaceAll(/[\\']/g, String.raw`\$&`)}'`;
 }
