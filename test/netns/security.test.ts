@@ -16,8 +16,14 @@ const PASSWORD = "correct-horse-battery-staple";
 const NOBODY = 65_534;
 const CAPS = "-all,+net_admin,+net_raw";
 const SETPRIV = [
-  ...["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", "--no-new-privs"],
-  ...[`--inh-caps=${CAPS}`, `--ambient-caps=${CAPS}`, `--bounding-set=${CAPS}`],
+  "setpriv",
+  `--reuid=${NOBODY}`,
+  `--regid=${NOBODY}`,
+  "--clear-groups",
+  "--no-new-privs",
+  `--inh-caps=${CAPS}`,
+  `--ambient-caps=${CAPS}`,
+  `--bounding-set=${CAPS}`,
 ];
 const DOCUMENT = readFileSync(join(TOP, "docs/security.md"), "utf8");
 const PREFIX = "/coreos.com/network";
@@ -61,9 +67,12 @@ describe.skipIf(notRoot)(rootTitle("etcd with TLS and users"), () => {
         `--listen-client-urls=${endpoint}`,
         `--advertise-client-urls=${endpoint}`,
         `--listen-peer-urls=http://${UNDERLAY_ADDRESS}:${PORT + 1}`,
-        ...["--client-cert-auth", `--trusted-ca-file=${file("ca.crt")}`],
-        ...[`--cert-file=${file("etcd.crt")}`, `--key-file=${file("etcd.key")}`],
-        ...["--heartbeat-interval=10", "--election-timeout=100"],
+        "--client-cert-auth",
+        `--trusted-ca-file=${file("ca.crt")}`,
+        `--cert-file=${file("etcd.crt")}`,
+        `--key-file=${file("etcd.key")}`,
+        "--heartbeat-interval=10",
+        "--election-timeout=100",
       ],
       { name: "etcd with TLS", log: file("etcd-tls.log") },
     );
@@ -115,15 +124,20 @@ describe.skipIf(notRoot)(rootTitle("etcd with TLS and users"), () => {
       program: [...SETPRIV, TWILLD],
       env: secret,
       args: [
-        ...[`--etcd-endpoints=${endpoint}`, `--etcd-cafile=${home}/ca.crt`],
-        ...[`--etcd-certfile=${home}/web3.crt`, `--etcd-keyfile=${home}/web3.key`],
-        ...[`--subnet-file=${home}/subnet.env`, `--state-dir=${home}/state`, `--run-dir=${home}/run`],
-        ...["--log-level=debug"],
+        `--etcd-endpoints=${endpoint}`,
+        `--etcd-cafile=${home}/ca.crt`,
+        `--etcd-certfile=${home}/web3.crt`,
+        `--etcd-keyfile=${home}/web3.key`,
+        `--subnet-file=${home}/subnet.env`,
+        `--state-dir=${home}/state`,
+        `--run-dir=${home}/run`,
+        "--log-level=debug",
       ],
     });
     // The device as udev has it on a usual host.
     await node.run([
-      ...["sh", "-ec"],
+      "sh",
+      "-ec",
       `cp ${lab.directory}/ca.crt ${lab.directory}/web3.* ${node.directory}
        chown -R ${NOBODY}:${NOBODY} ${node.directory}
        mkdir ${home}; mount --bind ${node.directory} ${home}
