@@ -89,6 +89,12 @@ const refused = [
     code: CODE.badConfig,
     says: /"name"; .*"subnetFile" is 2, not a path; .*"ipam" is 1/,
   },
+  {
+    name: "a relative path",
+    text: '{"name":"n","cniVersion":"1.0.0","subnetFile":"run/subnet.env"}',
+    code: CODE.badConfig,
+    says: /"subnetFile" is "run\/subnet.env", not an absolute path/,
+  },
 ];
 for (const c of refused) {
   test(`refused with code ${c.code}: ${c.name}`, () => {

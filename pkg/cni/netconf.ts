@@ -112,7 +112,10 @@ class Fields {
   path(key: keyof typeof DEFAULTS): string {
     const value = this.#json[key] ?? "";
     if (!isString(value)) this.#wrong(key, "a path");
-    return value === "" || !isString(value) ? DEFAULTS[key] : value;
+    if (value === "" || !isString(value)) return DEFAULTS[key];
+    // The runtime's working directory is nobody's choice.
+    if (!value.startsWith("/") || value.includes("\0")) this.#wrong(key, "an absolute path");
+    return value;
   }
 
   object(key: string): JsonObject | undefined {
