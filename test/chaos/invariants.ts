@@ -1,0 +1,134 @@
+// What must hold once the faults are over, whatever they were.
+
+import { sleep, systemClock } from "../../pkg/base/clock.ts";
+import { describeError } from "../../pkg/base/errors.ts";
+import type { Lab } from "../../pkg/lab/lab.ts";
+import type { Node } from "../../pkg/lab/node.ts";
+import { firstReplies, lostPackets, pingMatrix } from "../../pkg/lab/ping.ts";
+import { readMemory } from "../bench/measure/memory.ts";
+
+/** How long a cluster may take to come to rest. */
+const SETTLE_MS = 60_000;
+const LOOK_MS = 500;
+// Of an agent that has been through faults for an hour, over one that has just started.
+const MOST_GROWTH = { factor: 1.5, megabytes: 40 };
+
+export interface Invariant {
+  readonly name: string;
+  /** What is wrong, a sentence each. */
+  readonly broken: readonly string[];
+}
+
+/** Memory of each node's agent in MB. */
+export function memoryOf(lab: Lab): Readonly<Record<string, number>> {
+  return Object.fromEntries(
+    lab.nodes.map((node) => [node.name, readMemory([node.twilld?.pid ?? 0])["agentRss"] ?? Number.NaN]),
+  );
+}
+
+/** Looks until everything holds, or for a minute. `before` is the memory of the agents at the start. */
+export async function checkInvariants(
+  lab: Lab,
+  before: Readonly<Record<string, number>>,
+): Promise<readonly Invariant[]> {
+  const deadline = systemClock.now() + SETTLE_MS;
+  for (;;) {
+    const settled = [
+      await check("every agent is ready", () => notReady(lab)),
+      await check("every agent's table equals etcd", () => tables(lab)),
+      await check("no subnet and no node stands in etcd twice", () => doubles(lab)),
+      await check("the routes of each node are those to the others' subnets, no more", () => routes(lab)),
+    ];
+    const broken = settled.flatMap((each) => each.broken);
+    if (broken.length === 0 || systemClock.now() > deadline) {
+      return [
+        ...settled,
+        await check("every pod reaches every pod", () => reach(lab)),
+        await check("no agent has grown", async () => growth(before, memoryOf(lab))),
+        await check("no agent has logged an error", async () => errors(lab)),
+      ];
+    }
+    await sleep(systemClock, LOOK_MS);
+  }
+}
+
+async function check(name: string, look: () => Promise<readonly string[]>): Promise<Invariant> {
+  try {
+    return { name, broken: await look() };
+  } catch (error) {
+    return { name, broken: [describeError(error)] };
+  }
+}
+
+async function notReady(lab: Lab): Promise<string[]> {
+  const answers = await Promise.all(lab.nodes.map((node) => node.http("/readyz")));
+  return answers.flatMap(({ status, body }, i) => (status === 200 ? [] : [`${lab.nodes[i]?.name}: ${body.trim()}`]));
+}
+
+// As text that is the same for the same subnets in whatever order.
+const listed = (subnets: readonly string[]): string => subnets.toSorted((a, b) => (a < b ? -1 : 1)).join(" ");
+
+const subnetsIn = async (lab: Lab): Promise<string[]> => {
+  const rows = await lab.etcd.list(`${lab.prefix}/subnets/`);
+  return rows.map(({ key }) => (key.split("/").at(-1) ?? "").replace("-", "/"));
+};
+
+async function tables(lab: Lab): Promise<string[]> {
+  const wanted = listed(await subnetsIn(lab));
+  const found = await Promise.all(
+    lab.nodes.map(async (node) => {
+      const { stdout } = await node.ctl(["--json", "leases"]);
+      const { leases } = JSON.parse(stdout) as { leases: readonly { subnets: readonly string[] }[] };
+      return listed(leases.map(({ subnets }) => subnets[0] ?? ""));
+    }),
+  );
+  return found.flatMap((text, i) => (text === wanted ? [] : [`${lab.nodes[i]?.name} has ${text}, etcd ${wanted}`]));
+}
+
+async function doubles(lab: Lab): Promise<string[]> {
+  const rows = await lab.etcd.list(`${lab.prefix}/subnets/`);
+  const addresses = rows.map(({ value }) => (JSON.parse(value) as { PublicIP: string }).PublicIP);
+  const twice = addresses.filter((address, i) => addresses.indexOf(address) !== i);
+  const problems = twice.map((address) => `${address} has more than one lease`);
+  if (rows.length !== lab.nodes.length) problems.push(`${rows.length} leases of ${lab.nodes.length} nodes`);
+  return problems;
+}
+
+async function routes(lab: Lab): Promise<string[]> {
+  const subnets = await subnetsIn(lab);
+  const problems = await Promise.all(lab.nodes.map((node) => wrongRoutes(node, subnets)));
+  return problems.flat();
+}
+
+async function wrongRoutes(node: Node, subnets: readonly string[]): Promise<string[]> {
+  const own = (node.subnetEnv()["FLANNEL_SUBNET"] ?? "").replace(/\.1\//, ".0/");
+  const { stdout } = await node.run(["sh", "-c", "ip route show | grep -E ' dev (twill|flannel)[.]' || true"]);
+  const found = listed(stdout.split("\n").flatMap((line) => line.split(" ")[0] || []));
+  const wanted = listed(subnets.filter((subnet) => subnet !== own));
+  return found === wanted ? [] : [`${node.name} routes ${found} instead of ${wanted}`];
+}
+
+async function reach(lab: Lab): Promise<string[]> {
+  const silent = await firstReplies(lab.pods, lab.pods);
+  if (silent.length > 0) return silent.map((pair) => `${pair}: no answer`);
+  const { sent, lost } = lostPackets(await pingMatrix(lab.pods, lab.pods));
+  return lost === 0 ? [] : [`${lost} of ${sent} pings were lost`];
+}
+
+function growth(before: Readonly<Record<string, number>>, after: Readonly<Record<string, number>>): string[] {
+  return Object.entries(after).flatMap(([node, megabytes]) => {
+    const start = before[node] ?? 0;
+    const most = Math.max(start * MOST_GROWTH.factor, start + MOST_GROWTH.megabytes);
+    return megabytes <= most ? [] : [`${node} from ${Math.round(start)} to ${Math.round(megabytes)} MB`];
+  });
+}
+
+function errors(lab: Lab): string[] {
+  return lab.nodes.flatMap((node) => {
+    const lines = node
+      .logText()
+      .split("\n")
+      .filter((line) => /"level":"(error|fatal)"/.test(line));
+    return lines.slice(0, 3).map((line) => `${node.name}: ${line}`);
+  });
+}
