@@ -1,9 +1,18 @@
 import { defineConfig } from "vitest/config";
 
 // What measures times, fills both cores or builds the programs again, and would fail beside another lab, or make it fail.
-const ALONE = ["bench", "gc", "lab-command", "live-change", "load", "planes", "repair", "rungs", "wire"].map(
-  (name) => `test/netns/${name}.test.ts`,
-);
+const ALONE = [
+  "bench",
+  "gc",
+  "lab-command",
+  "live-change",
+  "load",
+  "planes",
+  "repair",
+  "rungs",
+  "thousand-peers",
+  "wire",
+].map((name) => `test/netns/${name}.test.ts`);
 
 // What makes network namespaces builds the programs first, and mostly waits: for leases, for processes, for the kernel.
 const NETNS = { globalSetup: "test/netns/build.ts", testTimeout: 60_000, hookTimeout: 120_000 };
