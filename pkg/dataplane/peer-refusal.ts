@@ -35,7 +35,7 @@ export function refusalOf(peer: Lease, want: Want, network: PerFamily<Prefix>): 
     // What is sent there would come back as a pod's packet, and be sent there again, one header longer.
     if (
       publicIp &&
-      !podSubnets(want)
+      !podSubnets(want, network)
         .overlapping({ ...publicIp, length: ADDR_BITS[family] })
         .next().done
     ) {
@@ -45,15 +45,19 @@ export function refusalOf(peer: Lease, want: Want, network: PerFamily<Prefix>): 
   return undefined;
 }
 
-// Every subnet that may be routed; made once for each table, which is a new object each time.
+// Every subnet that may be routed: a lease outside of the network, as 0.0.0.0/0, makes no host a pod. Made once for each
+// table, which is a new object each time.
 const indexes = new WeakMap<Want, PrefixIndex>();
 
-function podSubnets(want: Want): PrefixIndex {
+function podSubnets(want: Want, network: PerFamily<Prefix>): PrefixIndex {
   const known = indexes.get(want);
   if (known) return known;
   const index = new PrefixIndex();
   for (const { key, subnet } of [want.own, ...want.peers]) {
-    for (const family of FAMILIES) if (subnet[family]) index.add(subnet[family], key);
+    for (const family of FAMILIES) {
+      const [whole, part] = [network[family], subnet[family]];
+      if (whole && part && containsPrefix(whole, part)) index.add(part, key);
+    }
   }
   indexes.set(want, index);
   return index;
