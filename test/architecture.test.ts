@@ -9,7 +9,7 @@ const LAYERS = [
   ["tun", "underlay", "host", "etcd"],
   ["lease"],
   ["subnet", "dataplane", "traffic", "subnetenv", "cni", "api"],
-  ["agent", "lab", "diagnosis", "probe"],
+  ["agent", "lab", "diagnosis", "probe", "metrics"],
 ];
 const layerOf = new Map(LAYERS.flatMap((names, layer) => names.map((name) => [name, layer] as const)));
 

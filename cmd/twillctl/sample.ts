@@ -39,7 +39,12 @@ export const sample: Status = {
   network: { networks: ["10.5.0.0/16"], backendType: "vxlan", vni: 1, port: 8472 },
   underlay: { interface: "eth0", mtu: 1500, publicIps: ["192.0.2.11"] },
   lease: ownLease,
-  dataplane: { name: "tun", mtus: [1450], counters: { rx_packets: 9_007_199_254_740_993n, rx_bad_vni: 0n } },
+  dataplane: {
+    name: "tun",
+    rung: "gso",
+    mtus: [1450],
+    counters: { rx_packets: 9_007_199_254_740_993n, rx_bad_vni: 0n },
+  },
   etcd: { endpoints: ["http://10.0.0.1:2379"], connected: true, error: "", since: NOW - 11_531_000 },
   peers: [
     {

@@ -17,11 +17,13 @@ import { HostGwDataplane } from "../../pkg/dataplane/hostgw/hostgw-dataplane.ts"
 import { KernelDataplane } from "../../pkg/dataplane/kernel/kernel-dataplane.ts";
 import { TunDataplane } from "../../pkg/dataplane/tun/tun-dataplane.ts";
 import { LinuxHost } from "../../pkg/host/linux-host.ts";
+import { Metrics, Observations } from "../../pkg/metrics/metrics.ts";
 import { LinuxEcho } from "../../pkg/probe/linux-echo.ts";
 import { Prober } from "../../pkg/probe/prober.ts";
 import { targetsOf } from "../../pkg/probe/target.ts";
 import { tcpProbe } from "../../pkg/probe/tcp.ts";
 import { EtcdRegistry } from "../../pkg/subnet/etcd-registry.ts";
+import { threadSeconds } from "../../pkg/sys/thread-time.ts";
 import { NotifySocket } from "../../pkg/sys/notify-socket.ts";
 
 // Beside this file, as the source and as the bundle.
@@ -76,10 +78,12 @@ async function run(config: AgentConfig, log: Logger, recentLog: RecentLines, sig
   const registry = await EtcdRegistry.open(config.etcd, { clock, random });
   try {
     const openDataplane = dataplanes(config, host, log);
-    const services = servicesOf(config, log, recentLog);
+    const observations = new Observations();
+    const services = servicesOf(config, log, recentLog, observations);
+    const { passed } = observations;
     const pid = process.pid;
     return await runAgent(
-      { config, version: VERSION, pid, registry, host, openDataplane, services, clock, random, log },
+      { config, version: VERSION, pid, registry, host, openDataplane, services, passed, clock, random, log },
       signal,
     );
   } finally {
@@ -100,10 +104,15 @@ function dataplanes(config: AgentConfig, host: LinuxHost, log: Logger): World["o
   };
 }
 
-function servicesOf(config: AgentConfig, log: Logger, recentLog: RecentLines): Service[] {
+function servicesOf(config: AgentConfig, log: Logger, recentLog: RecentLines, observations: Observations): Service[] {
   const { healthz, runDir } = config;
   const deps = { clock: systemClock, random: Math.random };
-  const prober = new Prober({ echo: new LinuxEcho(deps), tcp: tcpProbe(deps.clock), ...deps });
+  const prober = new Prober({
+    echo: new LinuxEcho(deps),
+    tcp: tcpProbe(deps.clock),
+    heard: observations.heard,
+    ...deps,
+  });
   const api: Service = async (source, signal) => {
     const server = await serveApi({
       socket: join(runDir, "twilld.sock"),
@@ -119,7 +128,16 @@ function servicesOf(config: AgentConfig, log: Logger, recentLog: RecentLines): S
   const services = [api, probing];
   if (healthz) {
     services.push(async (source, signal) => {
-      const server = await serveHealth(healthz, source, signal);
+      const metrics = new Metrics(
+        {
+          source,
+          probes: () => prober.probes(),
+          loopSeconds: () => threadSeconds("packet-loop"),
+          wall: () => deps.clock.wall(),
+        },
+        observations,
+      );
+      const server = await serveHealth(healthz, source, signal, metrics);
       await server.done;
     });
   }

@@ -1,4 +1,5 @@
 import { type Control, type Left, RefusedError } from "../api/control.ts";
+import type { Measurements, MetricsSource } from "../api/measurements.ts";
 import type { LeaseStatus, Status } from "../api/status.ts";
 import type { Random } from "../base/backoff.ts";
 import { type Clock, sleep } from "../base/clock.ts";
@@ -6,6 +7,8 @@ import type { Logger } from "../base/logger.ts";
 import { describeError } from "../base/errors.ts";
 import { Wakeup } from "../base/wakeup.ts";
 import type { HostEvent } from "../host/host.ts";
+import { countFree } from "../subnet/allocator.ts";
+import { familiesOf } from "../subnet/network-config.ts";
 import { RegistryUnavailableError } from "../subnet/registry.ts";
 import { ReservationError, type SubnetManager } from "../subnet/subnet-manager.ts";
 import { subnetEnvOf } from "../subnetenv/subnet-env.ts";
@@ -39,6 +42,8 @@ export interface AgentParts {
   /** Tells of what changes on the host until the signal aborts: Host.watch. */
   readonly watchHost: (signal: AbortSignal, onEvent: (event: HostEvent) => void) => Promise<void>;
   readonly services: readonly Service[];
+  /** Told of each pass over the host's state: ReconcileOptions.passed. */
+  readonly passed?: (ms: number, failures: number) => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -61,7 +66,7 @@ const LONGEST_PASS_MS = 120_000;
  * Nothing but a dead service ends it: etcd that is away, a lost lease, a dead data plane and a host that refuses are
  * problems that it tells of and goes on trying to solve, since pods live on this node.
  */
-export class Agent implements Control, HealthSource, Supervised {
+export class Agent implements Control, HealthSource, MetricsSource, Supervised {
   readonly #parts: AgentParts;
   readonly #overlay: Overlay;
   readonly #membership: Membership;
@@ -83,7 +88,14 @@ export class Agent implements Control, HealthSource, Supervised {
     this.#startedAt = clock.wall();
     this.#etcd = { error: undefined, since: this.#startedAt };
     this.#saveWanted = new Wakeup(clock);
-    this.#reconcile = new ReconcileLoop({ pass: (scope) => this.#pass(scope), resync, clock, random, log });
+    this.#reconcile = new ReconcileLoop({
+      pass: (scope) => this.#pass(scope),
+      passed: parts.passed,
+      resync,
+      clock,
+      random,
+      log,
+    });
     this.#readiness = new Readiness({ subnetFile: config.subnetFile, runDir: config.runDir, clock, log });
     this.#overlay = new Overlay({
       ...parts.overlay,
@@ -196,6 +208,21 @@ export class Agent implements Control, HealthSource, Supervised {
     const { own, expiresAt } = this.#membership;
     const ours = own && { key: own.key, expiresAt };
     return this.#parts.subnets.table.leases.map((lease) => leaseStatus(lease, ours));
+  }
+
+  measurements(): Measurements {
+    const { subnets } = this.#parts;
+    const { network } = this.#overlay;
+    const taken = subnets.table.leases.map(({ subnet }) => subnet);
+    return {
+      etcdErrors: subnets.registryFailures,
+      freeSubnets: !network
+        ? []
+        : familiesOf(network).map((family) => {
+            const others = taken.flatMap((subnet) => subnet[family] ?? []);
+            return { family, free: countFree(network, family, others) };
+          }),
+    };
   }
 
   async leave(): Promise<Left> {

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { errorCode } from "../base/errors.ts";
+import { describeError, errorCode } from "../base/errors.ts";
 
 /** What the two health pages tell. Asked at every request, so it must be cheap. */
 export interface HealthSource {
@@ -7,6 +7,12 @@ export interface HealthSource {
   live(): boolean;
   /** Whether pods may be attached, and why or why not in one line. */
   ready(): { readonly ready: boolean; readonly reason: string };
+}
+
+/** What `/metrics` says, made at every request. */
+export interface MetricsPage {
+  readonly contentType: string;
+  text(): Promise<string>;
 }
 
 export interface HealthServer {
@@ -17,15 +23,16 @@ export interface HealthServer {
 }
 
 /**
- * Serves `/healthz` (200 while the agent lives, else 503) and `/readyz` (200 or 503, with the reason) over HTTP until
- * the signal aborts. Throws an Error with the system's code where the address cannot be had.
+ * Serves `/healthz` (200 while the agent lives, else 503), `/readyz` (200 or 503, with the reason) and `/metrics` over
+ * HTTP until the signal aborts. Throws an Error with the system's code where the address cannot be had.
  */
 export async function serveHealth(
   at: { readonly ip: string; readonly port: number },
   source: HealthSource,
   signal: AbortSignal,
+  metrics?: MetricsPage,
 ): Promise<HealthServer> {
-  const server = createServer((request, response) => answer(request, response, source));
+  const server = createServer((request, response) => answer(request, response, source, metrics));
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(listenError(at, error)));
     server.listen(at.port, at.ip, resolve);
@@ -45,14 +52,28 @@ export async function serveHealth(
   return { port: typeof address === "object" && address ? address.port : at.port, done };
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, source: HealthSource): void {
+function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  source: HealthSource,
+  metrics: MetricsPage | undefined,
+): void {
   const say = (status: number, line: string): void => {
     response.writeHead(status, { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" });
     response.end(`${line.replaceAll(/\s+/g, " ").trim()}\n`);
   };
   const path = (request.url ?? "").split("?")[0];
-  if (path !== "/healthz" && path !== "/readyz") return say(404, "not found: there are /healthz and /readyz");
+  const isMetrics = metrics !== undefined && path === "/metrics";
+  if (path !== "/healthz" && path !== "/readyz" && !isMetrics)
+    return say(404, "not found: there are /healthz, /readyz and /metrics");
   if (request.method !== "GET" && request.method !== "HEAD") return say(405, "only GET and HEAD are answered");
+  if (isMetrics) {
+    const send = (text: string): void => {
+      response.writeHead(200, { "content-type": metrics.contentType, "cache-control": "no-store" });
+      response.end(text);
+    };
+    return void metrics.text().then(send, (error: unknown) => say(500, `cannot say: ${describeError(error)}`));
+  }
   if (path === "/healthz") {
     const live = source.live();
     return say(live ? 200 : 503, live ? "twilld is running" : "twilld has stopped working and must be restarted");

@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
 import { seededRandom } from "../base/backoff.ts";
+import { sleep } from "../base/clock.ts";
 import { FakeClock } from "../base/fake-clock.ts";
 import { MemoryLogger } from "../base/logger.ts";
 import { ReconcileLoop, type Scope } from "./reconcile.ts";
@@ -137,3 +138,32 @@ test("a bell that rings during the last pass leaves nothing behind", () =>
     await clock.advance(5_000);
     loop.ring("host");
   }));
+
+test("tells how long after it was asked for a pass has ended, and how much it could not do", async () => {
+  const told: [number, number][] = [];
+  loop = new ReconcileLoop({
+    pass: () => answer(),
+    passed: (ms, failures) => told.push([ms, failures]),
+    resync: 60_000,
+    clock,
+    random: seededRandom(1),
+    log,
+  });
+  await running(async () => {
+    answer = async () => {
+      await sleep(clock, 30);
+      return ["no route"];
+    };
+    loop.wake();
+    loop.wake();
+    await clock.advance(0);
+    // Asked for while a pass is under way: it waits for that one.
+    loop.wake();
+    answer = () => Promise.resolve([]);
+    await clock.advance(30);
+  });
+  expect(told.slice(0, 2)).toEqual([
+    [0, 0],
+    [30, 1],
+  ]);
+});

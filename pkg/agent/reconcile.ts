@@ -29,6 +29,8 @@ export interface ReconcileOptions {
   readonly pass: (scope: Scope) => Promise<readonly string[]>;
   /** Milliseconds between two passes without a cause. */
   readonly resync: number;
+  /** Told of each pass: milliseconds from what asked for it to its end, and how much could not be done. */
+  readonly passed?: ((ms: number, failures: number) => void) | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -46,6 +48,7 @@ export class ReconcileLoop {
   #failingSince: number | undefined;
   #scope: Scope = "all";
   #passingSince: number | undefined;
+  #wantedSince: number | undefined;
   #endedAt = Number.NEGATIVE_INFINITY;
   /** Least milliseconds from one pass to the next that the bell asks for. */
   #pause = BELL_NEXT_MS;
@@ -58,10 +61,14 @@ export class ReconcileLoop {
   }
 
   /** Asks for a pass at once: what should be has changed. */
-  readonly wake = (): void => this.#wakeup.notify();
+  readonly wake = (): void => {
+    this.#wantedSince ??= this.#options.clock.now();
+    this.#wakeup.notify();
+  };
 
   /** Asks for a pass soon: something has changed on the host. Our own writes ring too, and are found to be right. */
   ring(scope: Scope): void {
+    this.#wantedSince ??= this.#options.clock.now();
     if (RANK[scope] > RANK[this.#scope]) this.#scope = scope;
     if (this.#cancelBell) return;
     const { clock } = this.#options;
@@ -82,7 +89,10 @@ export class ReconcileLoop {
   async run(signal: AbortSignal): Promise<void> {
     signal.addEventListener("abort", this.wake, { once: true });
     while (!signal.aborted) {
+      const wantedSince = this.#wantedSince ?? this.#options.clock.now();
+      this.#wantedSince = undefined;
       const failures = await this.#pass();
+      this.#options.passed?.(this.#options.clock.now() - wantedSince, failures.length);
       if (signal.aborted) break;
       this.#note(failures);
       const woken = await this.#wakeup.wait(failures.length > 0 ? this.#backoff.next() : this.#options.resync);

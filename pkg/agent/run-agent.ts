@@ -24,6 +24,7 @@ export interface World {
   readonly host: Host;
   readonly openDataplane: OverlayParts["openDataplane"];
   readonly services: readonly Service[];
+  readonly passed?: (ms: number, failures: number) => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;

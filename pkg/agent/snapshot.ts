@@ -44,7 +44,7 @@ export function leaseStatus(
 }
 
 export function dataplaneStatus(plane: Dataplane, stats: DataplaneStats): DataplaneStatus {
-  return { name: plane.name, mtus: texts(plane.mtu, (mtu) => mtu), counters: stats.counters };
+  return { name: plane.name, rung: plane.rung ?? "", mtus: texts(plane.mtu, (mtu) => mtu), counters: stats.counters };
 }
 
 /** `state` is undefined while no reconcile has seen the peer. */

@@ -36,7 +36,12 @@ const snapshot: Status = {
   network: { networks: ["10.5.0.0/16"], backendType: "vxlan", vni: 1, port: 8472 },
   underlay: { interface: "eth0", mtu: 1500, publicIps: ["192.0.2.11"] },
   lease: own,
-  dataplane: { name: "tun", mtus: [1450], counters: { rx_packets: 2n ** 64n - 1n, rx_bad_vni: 2n ** 53n + 1n } },
+  dataplane: {
+    name: "tun",
+    rung: "gso",
+    mtus: [1450],
+    counters: { rx_packets: 2n ** 64n - 1n, rx_bad_vni: 2n ** 53n + 1n },
+  },
   etcd: { endpoints: ["http://10.0.0.1:2379"], connected: true, error: "", since: 1_767_139_200_000 },
   peers: [],
 };

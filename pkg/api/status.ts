@@ -49,6 +49,8 @@ export interface LeaseStatus {
 
 export interface DataplaneStatus {
   readonly name: string;
+  /** The rung of its offloads; empty where it has none. */
+  readonly rung: string;
   readonly mtus: readonly number[];
   readonly counters: Readonly<Record<string, bigint>>;
 }

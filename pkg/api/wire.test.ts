@@ -41,6 +41,7 @@ const status = fc.record<Status>({
   dataplane: maybe(
     fc.record({
       name: fc.string(),
+      rung: fc.string(),
       mtus: fc.array(uint32, { maxLength: 2 }),
       counters: fc.dictionary(fc.stringMatching(/^[a-z_]{1,12}$/), count, { noNullPrototype: true }),
     }),

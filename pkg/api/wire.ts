@@ -80,12 +80,22 @@ function decodeUnderlay(wire: twill.v1.Underlay.$Properties): UnderlayStatus {
 
 function encodeDataplane(dataplane: DataplaneStatus): twill.v1.Dataplane.$Properties {
   const counters = Object.entries(dataplane.counters).map(([name, count]) => [name, uint64(count)] as const);
-  return { name: dataplane.name, mtus: [...dataplane.mtus], counters: Object.fromEntries(counters) };
+  return {
+    name: dataplane.name,
+    rung: dataplane.rung,
+    mtus: [...dataplane.mtus],
+    counters: Object.fromEntries(counters),
+  };
 }
 
 function decodeDataplane(wire: twill.v1.Dataplane.$Properties): DataplaneStatus {
   const counters = Object.entries(wire.counters ?? {}).map(([name, count]) => [name, bigint(count)] as const);
-  return { name: wire.name ?? "", mtus: wire.mtus ?? [], counters: Object.fromEntries(counters) };
+  return {
+    name: wire.name ?? "",
+    rung: wire.rung ?? "",
+    mtus: wire.mtus ?? [],
+    counters: Object.fromEntries(counters),
+  };
 }
 
 function decodeEtcd(wire: twill.v1.Etcd.$Properties): EtcdStatus {

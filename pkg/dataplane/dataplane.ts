@@ -12,6 +12,9 @@ export interface Dataplane {
   /** Interfaces whose packets the host must forward for the plane, wherever they go. Known after open. */
   readonly forwards: readonly string[];
 
+  /** The rung of its offloads in use; absent where it has none. */
+  readonly rung?: string | undefined;
+
   /** What an inner packet may measure once our headers are paid for, by inner family. Known after open. */
   readonly mtu: PerFamily<number>;
 

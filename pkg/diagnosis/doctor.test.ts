@@ -50,7 +50,7 @@ const status: Status = {
   network: { networks: ["10.5.0.0/16"], backendType: "vxlan", vni: 1, port: 8472 },
   underlay: { interface: "eth0", mtu: 1500, publicIps: ["192.0.2.1"] },
   lease: lease(1, true),
-  dataplane: { name: "kernel", mtus: [1450], counters: {} },
+  dataplane: { name: "kernel", rung: "", mtus: [1450], counters: {} },
   etcd: { endpoints: ["http://10.0.0.1:2379"], connected: true, error: "", since: NOW - 9_000_000 },
   peers: [{ lease: lease(2), state: "in-sync", reason: "", ...none }],
 };
@@ -157,7 +157,7 @@ const BREAKS: readonly Break[] = [
     check: "tun-device",
     spoil: (w) => {
       w.files.delete("/dev/net/tun");
-      set(w, { dataplane: { name: "tun", mtus: [1450], counters: {} } });
+      set(w, { dataplane: { name: "tun", rung: "", mtus: [1450], counters: {} } });
     },
     says: /no \/dev\/net\/tun.*modprobe tun/,
   },

@@ -23,6 +23,8 @@ export interface ProberParts {
   readonly tcp: TcpProbe;
   readonly clock: Clock;
   readonly random: Random;
+  /** Told of each round trip over the overlay, in milliseconds. */
+  readonly heard?: (rttMs: number) => void;
 }
 
 /**
@@ -117,7 +119,10 @@ export class Prober implements ProbeSource {
     // For somebody who waits both at once; else the underlay is left alone as long as the overlay answers.
     const early = waitedFor ? echo.ping(underlay, LEAST_PING, TIMEOUT_MS) : undefined;
     const reply = overlay && (await echo.ping(overlay, LEAST_PING, TIMEOUT_MS));
-    if (reply?.rttMs !== undefined) return record.answered(reply.rttMs, clock.wall());
+    if (reply?.rttMs !== undefined) {
+      this.#parts.heard?.(reply.rttMs);
+      return record.answered(reply.rttMs, clock.wall());
+    }
     const below = await (early ?? echo.ping(underlay, LEAST_PING, TIMEOUT_MS));
     // That we may not ask, or have stopped, says nothing of the peer.
     if (below.none === "forbidden" || this.#stop.signal.aborted) return;

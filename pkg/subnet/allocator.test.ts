@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { formatPrefix, overlaps, parsePrefix, type Prefix, prefixOf } from "../addr/prefix.ts";
-import { chooseSubnet, firstFree, OutOfSubnetsError } from "./allocator.ts";
+import { chooseSubnet, countFree, firstFree, OutOfSubnetsError } from "./allocator.ts";
 import { isLeasable, parseNetworkConfig } from "./network-config.ts";
 
 const p = (text: string): Prefix => parsePrefix(text) ?? expect.fail(text);
@@ -42,6 +42,7 @@ test("agrees with trying each subnet against each lease", () => {
       }));
       const expected = all.filter((one) => isLeasable(network, one) && !taken.some((other) => overlaps(one, other)));
       expect(texts(firstFree(network, 4, taken, most))).toEqual(texts(expected.slice(0, most)));
+      expect(countFree(network, 4, taken)).toBe(BigInt(expected.length));
     }),
   );
 });

@@ -67,6 +67,27 @@ export function firstFree(network: NetworkConfig, family: Family, taken: readonl
   return free;
 }
 
+/** How many subnets from SubnetMin to SubnetMax overlap none of `taken`. */
+export function countFree(network: NetworkConfig, family: Family, taken: readonly Prefix[]): bigint {
+  const min = network.subnetMin[family];
+  const max = network.subnetMax[family];
+  const length = network.subnetLen[family];
+  if (!min || !max || length === undefined) return 0n;
+  const host = BigInt(ADDR_BITS[family] - length);
+  const last = max.value >> host;
+  let free = 0n;
+  let next = min.value >> host;
+  const sorted = [...taken].sort((a, b) => (a.value < b.value ? -1 : a.value > b.value ? 1 : a.length - b.length));
+  for (const prefix of sorted) {
+    const from = prefix.value >> host;
+    if (from > last) break;
+    if (from > next) free += from - next;
+    const behind = (lastAddr(prefix).value >> host) + 1n;
+    if (behind > next) next = behind;
+  }
+  return next <= last ? free + last - next + 1n : free;
+}
+
 function outOfSubnets(network: NetworkConfig, family: Family, leases: number): OutOfSubnetsError {
   const prefix = network.network[family];
   return new OutOfSubnetsError(

@@ -11,6 +11,8 @@ export class Contact {
   readonly #changed: () => void;
   readonly #failing = new Map<string, Error>();
   #since = 0;
+  /** How often a loop had no contact, since the start. */
+  failures = 0;
 
   constructor(options: { readonly clock: Clock; readonly log: Logger; readonly changed: () => void }) {
     this.#clock = options.clock;
@@ -24,6 +26,7 @@ export class Contact {
   }
 
   lost(loop: string, error: unknown): void {
+    this.failures++;
     const cause = error instanceof Error ? error : new Error(String(error));
     if (this.#failing.size === 0) {
       this.#since = this.#clock.now();

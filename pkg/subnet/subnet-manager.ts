@@ -235,6 +235,11 @@ export class SubnetManager {
     return this.#contact.error;
   }
 
+  /** How often the registry could not be reached, since the start. */
+  get registryFailures(): number {
+    return this.#contact.failures;
+  }
+
   async #attempt(acquisition: Acquisition): Promise<Held | undefined> {
     const held = await acquisition.attempt();
     if (held) this.#hold.begin(held);

@@ -1672,6 +1672,9 @@ export namespace twill {
             /** Dataplane counters. */
             counters: { [k: string]: (number|Long) };
 
+            /** Dataplane rung. */
+            rung: string;
+
             /**
              * Encodes the specified Dataplane message. Does not implicitly {@link twill.v1.Dataplane.verify|verify} messages.
              * @param message Dataplane message or plain object to encode
@@ -1704,6 +1707,9 @@ export namespace twill {
 
                 /** Dataplane counters */
                 counters?: ({ [k: string]: (number|Long) }|null);
+
+                /** Dataplane rung */
+                rung?: (string|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

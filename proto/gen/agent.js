@@ -2468,6 +2468,7 @@ export const twill = $root.twill = (() => {
             Dataplane.prototype.name = "";
             Dataplane.prototype.mtus = $util.emptyArray;
             Dataplane.prototype.counters = $util.emptyObject;
+            Dataplane.prototype.rung = "";
 
             Dataplane.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2483,6 +2484,8 @@ export const twill = $root.twill = (() => {
                 if (message.counters != null && $Object.hasOwnProperty.call(message, "counters"))
                     for (let keys = $Object.keys(message.counters), i = 0; i < keys.length; ++i)
                         writer.uint32(26).fork().uint32(10).string(keys[i]).uint32(16).uint64(message.counters[keys[i]]).ldelim();
+                if (message.rung != null && $Object.hasOwnProperty.call(message, "rung") && message.rung !== "")
+                    writer.uint32(34).string(message.rung);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2573,6 +2576,15 @@ export const twill = $root.twill = (() => {
                             if (key === "__proto__")
                                 $util.makeProp(message.counters, key);
                             message.counters[key] = value;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.rung = value;
+                            else
+                                delete message.rung;
                             continue;
                         }
                     }

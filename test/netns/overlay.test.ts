@@ -6,6 +6,7 @@
 //   ─────┴─────────────────┴─────────────────┴─────────────────────┴───── underlay ── etcd
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { LeaseStatus } from "../../pkg/api/status.ts";
 import { Lab } from "../../pkg/lab/lab.ts";
 import { prefix } from "../literals.ts";
 import { until } from "../until.ts";
@@ -73,6 +74,27 @@ describe.skipIf(notRoot)(rootTitle("pods on three nodes"), () => {
     expect(big.stdout).toMatch(/^From [\d.]+ icmp_seq=1 Frag needed and DF set \(mtu = 1450\)$/m);
     // Larger packets without DF are cut and put together again.
     await a.netns.run(["ping", "-c", "1", "-W", "2", "-M", "dont", "-s", "8000", b.address]);
+  });
+
+  test("what was carried agrees in /metrics, the API and the kernel's counters within 1 %", async () => {
+    const [a, b] = [lab.pod(1, 1), lab.pod(2, 1)];
+    const before = await figures(lab, 1, 2);
+    // Packets that no offload merges are for the kernel's device what they are for us.
+    await a.netns.run(["ping", "-q", "-f", "-c", "2000", "-s", "1000", b.address]);
+    const pinged = await figures(lab, 1, 2);
+    const device = difference(before.device, pinged.device);
+    const page = difference(before.page, pinged.page);
+    const api = difference(before.api, pinged.api);
+    expect(device.txPackets).toBeGreaterThanOrEqual(2000);
+    for (const each of [page, api]) {
+      for (const name of ["txPackets", "txBytes", "rxPackets", "rxBytes"] as const) {
+        expect(Math.abs(each[name] / device[name] - 1), `${name} ${each[name]} of ${device[name]}`).toBeLessThan(0.01);
+      }
+    }
+    // Of a TCP stream the payload is known: what is left of the bytes without the headers of IPv4, 20, and TCP, 32.
+    await transferTcp(a, b, 20 * MB, lab.directory);
+    const sent = difference(pinged.page, (await figures(lab, 1, 2)).page);
+    expect(Math.abs((sent.txBytes - 52 * sent.txPackets) / (20 * MB) - 1)).toBeLessThan(0.01);
   });
 
   test("etcd shows the leases as flannel's", async () => {
@@ -166,3 +188,55 @@ test.skipIf(notRoot)(
     }
   },
 );
+
+interface Figures {
+  readonly txPackets: number;
+  readonly txBytes: number;
+  readonly rxPackets: number;
+  readonly rxBytes: number;
+}
+
+/** What node `from` says of what it carried to and from node `to`: on its page, over its API, and the kernel of the device. */
+async function figures(
+  lab: Lab,
+  from: number,
+  to: number,
+): Promise<{ readonly page: Figures; readonly api: Figures; readonly device: Figures }> {
+  const node = lab.node(from);
+  const { body: page } = await node.http("/metrics");
+  const { stdout: told } = await node.ctl(["status", "--json"]);
+  const { peers } = JSON.parse(told) as { peers: (Record<keyof Figures, string> & { lease: LeaseStatus })[] };
+  const peer = peers.find(({ lease }) => lease.publicIps.includes(lab.node(to).address));
+  const series = (what: string, direction: string): number => {
+    const start = `twill_peer_${what}_total{subnet="${peer?.lease.subnets[0] ?? ""}",`;
+    const line = page.split("\n").find((one) => one.startsWith(start) && one.includes(`direction="${direction}"`));
+    return Number(line?.split(" ").at(-1));
+  };
+  const { stdout: links } = await node.run(["ip", "-s", "-j", "link", "show", "dev", "twill.1"]);
+  const [link] = JSON.parse(links) as { stats64: Record<"rx" | "tx", { bytes: number; packets: number }> }[];
+  const { tx, rx } = link?.stats64 ?? { tx: { bytes: 0, packets: 0 }, rx: { bytes: 0, packets: 0 } };
+  return {
+    page: {
+      txPackets: series("packets", "tx"),
+      txBytes: series("bytes", "tx"),
+      rxPackets: series("packets", "rx"),
+      rxBytes: series("bytes", "rx"),
+    },
+    api: {
+      txPackets: Number(peer?.txPackets),
+      txBytes: Number(peer?.txBytes),
+      rxPackets: Number(peer?.rxPackets),
+      rxBytes: Number(peer?.rxBytes),
+    },
+    device: { txPackets: tx.packets, txBytes: tx.bytes, rxPackets: rx.packets, rxBytes: rx.bytes },
+  };
+}
+
+function difference(before: Figures, after: Figures): Figures {
+  return {
+    txPackets: after.txPackets - before.txPackets,
+    txBytes: after.txBytes - before.txBytes,
+    rxPackets: after.rxPackets - before.rxPackets,
+    rxBytes: after.rxBytes - before.rxBytes,
+  };
+}

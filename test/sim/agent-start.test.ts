@@ -205,7 +205,7 @@ test("the status is a snapshot in plain values", async () => {
       expiresAt: startedAt + 86_400_000,
       own: true,
     },
-    dataplane: { name: "tun", mtus: [1450], counters: { tx_packets: 0n, rx_packets: 0n } },
+    dataplane: { name: "tun", rung: "", mtus: [1450], counters: { tx_packets: 0n, rx_packets: 0n } },
     etcd: { endpoints: ["memory://etcd"], connected: true, error: "", since: startedAt },
     peers: [
       {

@@ -123,6 +123,11 @@ export class TunDataplane implements Dataplane {
   }
 
   // The kernel plane's device, or flannel's, holds the UDP port while it is up.
+  get rung(): Rung | undefined {
+    const rung = this.#ends?.rung;
+    return rung === "tunnel-gso" && !this.#tunnelOn ? "gso" : rung;
+  }
+
   async #openEnds(want: EndsWant, underlay: Underlay): Promise<Ends> {
     const { host, log } = this.#options;
     try {

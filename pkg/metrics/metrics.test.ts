@@ -1,0 +1,167 @@
+import { expect, test } from "vitest";
+import type { PeerProbe } from "../api/probe.ts";
+import type { PeerStatus, Status } from "../api/status.ts";
+import { COUNTERS } from "../dataplane/tun/counters.ts";
+import { splitCounters } from "./counter-names.ts";
+import { Metrics, Observations } from "./metrics.ts";
+import { PeerPlaces } from "./peer-places.ts";
+
+const NOW = 1_700_000_100_000;
+
+function peer(i: number): PeerStatus {
+  const subnet = `10.${(i >> 8) & 255}.${i & 255}.0`;
+  return {
+    lease: {
+      key: `${subnet}-24`,
+      subnets: [`${subnet}/24`],
+      publicIps: [`192.0.2.${i & 255}`],
+      backendType: "vxlan",
+      dataplane: "tun",
+      nodeId: "",
+      nodeName: `node"${i}`,
+      leaseId: "1",
+      expiresAt: 0,
+      own: false,
+    },
+    state: "in-sync",
+    reason: "",
+    txPackets: BigInt(i),
+    txBytes: BigInt(i * 100),
+    rxPackets: 1n,
+    rxBytes: 100n,
+  };
+}
+
+function probe(i: number): PeerProbe {
+  return {
+    key: peer(i).lease.key,
+    overlay: "10.0.0.1",
+    underlay: "192.0.2.1",
+    state: "up",
+    since: 1,
+    rttMs: 0.5,
+    sent: 20,
+    lost: 5,
+    lastSeen: 1,
+    mtu: 1450,
+    wantedMtu: 1450,
+    tcp: "answers",
+  };
+}
+
+function pageOf(n: number): { readonly metrics: Metrics; readonly observations: Observations } {
+  const [lease] = [peer(0).lease];
+  const status: Status = {
+    version: "1.2.3",
+    node: { id: "id", name: "a" },
+    startedAt: 1,
+    ready: true,
+    problems: [],
+    network: { networks: ["10.0.0.0/8"], backendType: "vxlan", vni: 1, port: 8472 },
+    underlay: undefined,
+    lease: { ...lease, expiresAt: NOW + 1000 },
+    dataplane: {
+      name: "tun",
+      rung: "gso",
+      mtus: [1450],
+      counters: Object.fromEntries(COUNTERS.map((name, i) => [name, BigInt(i)])),
+    },
+    etcd: { endpoints: [], connected: false, error: "away", since: NOW - 90_000 },
+    peers: Array.from({ length: n }, (_, i) => peer(i)),
+  };
+  const observations = new Observations();
+  const source = {
+    status: () => status,
+    leases: () => [],
+    measurements: () => ({ etcdErrors: 3, freeSubnets: [{ family: 4, free: 7n } as const] }),
+  };
+  const probes = Array.from({ length: n }, (_, i) => probe(i));
+  const parts = { source, probes: () => probes, loopSeconds: () => [1.5], wall: () => NOW };
+  return { metrics: new Metrics(parts, observations), observations };
+}
+
+const families = (text: string): Map<string, string> =>
+  new Map([...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = "", type = ""]) => [name, type]));
+
+test("says what the snapshots say", async () => {
+  const { metrics, observations } = pageOf(2);
+  observations.passed(20, 0);
+  observations.passed(20, 1);
+  observations.heard(0.4);
+  const lines = (await metrics.text()).split("\n");
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      "twill_ready 1",
+      "twill_lease_held 1",
+      `twill_lease_expiry_timestamp_seconds ${NOW / 1000 + 1}`,
+      "twill_etcd_connected 0",
+      "twill_watch_lag_seconds 90",
+      "twill_etcd_errors_total 3",
+      'twill_network_free_subnets{family="ipv4"} 7',
+      'twill_packet_loop_cpu_seconds_total{thread="0"} 1.5',
+      'twill_dataplane_info{dataplane="tun",rung="gso"} 1',
+      'twill_peers{state="in-sync"} 2',
+      'twill_probed_peers{state="up"} 2',
+      'twill_peer_bytes_total{subnet="10.0.1.0/24",node="node\\"1",direction="tx"} 100',
+      'twill_peer_rtt_seconds{subnet="10.0.1.0/24",node="node\\"1"} 0.0005',
+      'twill_peer_probe_loss_ratio{subnet="10.0.1.0/24",node="node\\"1"} 0.25',
+      'twill_sync_duration_seconds_count{result="failed"} 1',
+      'twill_probe_rtt_seconds_bucket{le="0.0005"} 1',
+    ]),
+  );
+});
+
+test("a second scrape counts nothing twice", async () => {
+  const { metrics } = pageOf(2);
+  expect(await metrics.text()).toBe(await metrics.text());
+});
+
+test("names follow Prometheus' conventions: base units, and _total on counters alone", async () => {
+  for (const [name, type] of families(await pageOf(2).metrics.text())) {
+    expect(name).toMatch(/^twill_[a-z0-9]+(_[a-z0-9]+)*$/);
+    expect(name.endsWith("_total"), name).toBe(type === "counter");
+    expect(name).not.toMatch(/_(ms|milliseconds|kb|percent)(_|$)/);
+  }
+});
+
+test("each counter of the packet loop is on the page under one name", () => {
+  const { packets, bytes, drops, events } = splitCounters(Object.fromEntries(COUNTERS.map((name) => [name, 1n])));
+  expect(packets.size + bytes.size + drops.size + events.size).toBe(COUNTERS.length);
+  expect([...events.keys()].toSorted()).toEqual(
+    [
+      "loop_turns",
+      "offload_steps_down",
+      "rx_foreign_accepted",
+      "rx_merged",
+      "rx_recv_errors",
+      "tun_read_errors",
+      "tx_blocked",
+    ].toSorted(),
+  );
+});
+
+test("peers above the bound share one series, and whoever has one keeps it", () => {
+  const places = new PeerPlaces(2);
+  const keys = (peers: readonly PeerStatus[]): string[] => places.assign(peers).map(({ subnet }) => subnet);
+  expect(keys([peer(2), peer(3), peer(4), peer(5)])).toEqual(["10.0.2.0/24", "10.0.3.0/24", "other"]);
+  const [, , other] = places.assign([peer(2), peer(3), peer(4), peer(5)]);
+  expect(other).toMatchObject({ packets: { tx: 9n, rx: 2n }, bytes: { tx: 900n, rx: 200n } });
+  // A new one that comes first in the table takes nobody's place.
+  expect(keys([peer(1), peer(2), peer(3)])).toEqual(["10.0.2.0/24", "10.0.3.0/24", "other"]);
+  expect(keys([peer(1), peer(3)])).toEqual(["10.0.1.0/24", "10.0.3.0/24"]);
+});
+
+test("a scrape costs in proportion to the peers, and no more of them than the bound", async () => {
+  const { metrics } = pageOf(3000);
+  const text = await metrics.text();
+  const series = text.split("\n").filter((line) => line.startsWith("twill_peer_bytes_total"));
+  expect(series.length).toBe(2 * 1001);
+  const times: number[] = [];
+  const thousand = pageOf(1000).metrics;
+  for (let i = 0; i < 5; i++) {
+    const before = performance.now();
+    await thousand.text();
+    times.push(performance.now() - before);
+  }
+  console.log(`scrape with 1,000 peers: ${times.map((ms) => ms.toFixed(1)).join(", ")} ms`);
+});
