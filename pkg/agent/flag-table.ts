@@ -212,7 +212,7 @@ export const FLAGS: readonly Flag[] = [
     kind: "value",
     arg: "auto|json|pretty",
     fallback: "auto",
-    help: "auto: pretty on a terminal, else JSON",
+    help: "auto: pretty on a terminal, plain lines in the journal of systemd, else JSON",
   },
 
   { group: "other", name: "version", kind: "bool", help: "print the version" },

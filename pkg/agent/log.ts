@@ -5,16 +5,18 @@ import { describeError } from "../base/errors.ts";
 import type { RecentLines } from "../base/recent-lines.ts";
 import type { Fields, Level, Logger } from "../base/logger.ts";
 import type { AgentConfig } from "./config.ts";
+import { journalLine, leadsToJournal } from "./journal-lines.ts";
 import { LineBudget } from "./line-budget.ts";
 
 /** Where the lines go: process.stdout, or anything that takes text. */
 export interface LogOutput extends NodeJS.WritableStream {
   readonly isTTY?: boolean;
+  readonly fd?: number;
 }
 
 /**
- * The agent's logger: JSON, one object a line, or text for people. "auto" is text on a terminal and JSON elsewhere, as
- * journald and log collectors want it. Lines are written before the call returns, so that none is lost when the process
+ * The agent's logger: JSON, one object a line, or text for people. "auto" is text on a terminal and in
+ * systemd's journal, and JSON elsewhere, as log collectors want it. Lines are written before the call returns, so that none is lost when the process
  * dies right after. No sentence fills more than its budget, whatever happens.
  */
 export function createLogger(
@@ -23,9 +25,7 @@ export function createLogger(
   recent?: RecentLines,
   clock: Pick<Clock, "now"> = systemClock,
 ): Logger {
-  const terminal = output.isTTY === true;
-  const text = config.logFormat === "pretty" || (config.logFormat === "auto" && terminal);
-  const sink = text ? pretty({ destination: output, sync: true, colorize: terminal, ...PRETTY }) : output;
+  const sink = sinkOf(config, output);
   const log = pino(
     {
       level: config.logLevel,
@@ -52,6 +52,18 @@ export function createLogger(
     warn: (sentence, fields) => write("warn", sentence, fields),
     error: (sentence, fields) => write("error", sentence, fields),
   };
+}
+
+function sinkOf(
+  { logFormat }: Pick<AgentConfig, "logFormat">,
+  output: LogOutput,
+): { write: (line: string) => unknown } {
+  const terminal = output.isTTY === true;
+  if (logFormat === "pretty" || (logFormat === "auto" && terminal)) {
+    return pretty({ destination: output, sync: true, colorize: terminal, ...PRETTY });
+  }
+  if (logFormat === "json" || !leadsToJournal(output.fd, process.env)) return output;
+  return { write: (line) => output.write(journalLine(line)) };
 }
 
 const PRETTY = { singleLine: true, errorLikeObjectKeys: [], translateTime: "SYS:yyyy-mm-dd HH:MM:ss.l" };
