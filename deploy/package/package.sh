@@ -88,7 +88,11 @@ deb() { # ARCH PROGRAMS
   mv "$completion/bash" "$tree/usr/share/bash-completion/completions/twillctl"
   mv "$completion/zsh" "$tree/usr/share/zsh/vendor-completions/_twillctl"
   mv "$completion/fish" "$tree/usr/share/fish/vendor_completions.d/twillctl.fish"
-  mv "$tree/usr/lib/twill/share/systemd"/* "$tree$unit/"
+  mv "$tree/usr/lib/twill/share/systemd/twilld.service" "$tree$unit/"
+  for runtime in docker containerd; do
+    mkdir "$tree$unit/$runtime.service.d"
+    cp "$tree/usr/lib/twill/share/systemd/container-runtime.conf" "$tree$unit/$runtime.service.d/twill.conf"
+  done
   mv "$tree/usr/lib/twill/share/default" "$tree/usr/share/twill/twilld.default"
   mv "$tree/usr/lib/twill/share/cni/10-twill.conflist" "$tree/usr/share/twill/"
   mv "$tree/usr/lib/twill/CHANGELOG.md" "$tree/usr/lib/twill/LICENSE.node" "$tree/usr/share/doc/twill/"
@@ -125,7 +129,7 @@ for arch in $architectures; do
   cp deploy/cni/10-twill.conflist "$top/share/cni/"
   cp deploy/package/twilld.default "$top/share/default"
   mkdir "$top/share/systemd"
-  cp deploy/systemd/twilld.service "$top/share/systemd/"
+  cp deploy/systemd/twilld.service deploy/systemd/container-runtime.conf "$top/share/systemd/"
   cp CHANGELOG.md "$top/"
   chmod -R u=rwX,go=rX "$top"
   deb "$arch" "$top"

@@ -11,8 +11,8 @@ const CGROUPS = ["systemd", "unified"].map((hierarchy) => join("/sys/fs/cgroup",
 // tree is a lower layer, so that every boot finds it clean, but for what a disk keeps of twill.
 const BOOT = `
 set -e
-directory=$1 tree=$2 name=$3; shift 3
-for cgroup; do echo $$ >"$cgroup/cgroup.procs"; done
+directory=$1 tree=$2 name=$3 cgroups=$4; shift 4
+for cgroup in $cgroups; do echo $$ >"$cgroup/cgroup.procs"; done
 mount --make-rprivate /
 mkdir -p /run/systemd
 mount -t tmpfs tmpfs /run/systemd
@@ -20,7 +20,7 @@ mkdir /run/systemd/nspawn
 export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
 exec systemd-nspawn --quiet --directory="$tree" --boot --machine="$name" --hostname="$name" --volatile=overlay \\
   --register=no --keep-unit --link-journal=no --console=pipe --capability=CAP_NET_ADMIN,CAP_NET_RAW \\
-  --bind=/dev/net/tun --bind="$directory/state:/var/lib/twill" --bind-ro="$directory/default:/etc/default/twilld"
+  --bind=/dev/net/tun "$@"
 `;
 
 /** A Debian with systemd as its first process, on the underlay of a lab. */
@@ -31,15 +31,20 @@ export class SystemdMachine {
   readonly #cgroups: readonly string[];
   #nspawn: Daemon | undefined;
   #init = 0;
+  readonly #binds: readonly string[] = [];
 
-  /** `environment` is what /etc/default/twilld says. */
-  constructor(host: UnderlayHost, options: { directory: string; tree: string; environment: string }) {
+  /** With `environment` /etc/default/twilld says that, and /var/lib/twill outlives a reboot; without, all is the tree's. */
+  constructor(host: UnderlayHost, options: { directory: string; tree: string; environment?: string }) {
     this.host = host;
     this.directory = options.directory;
     this.#tree = options.tree;
     this.#cgroups = CGROUPS.map((top) => join(top, `twill-${process.pid}-${host.name}`));
-    mkdirSync(join(this.directory, "state"), { recursive: true });
-    writeFileSync(join(this.directory, "default"), options.environment);
+    if (options.environment !== undefined) {
+      const [state, defaults] = [join(this.directory, "state"), join(this.directory, "default")];
+      mkdirSync(state, { recursive: true });
+      writeFileSync(defaults, options.environment);
+      this.#binds = [`--bind=${state}:/var/lib/twill`, `--bind-ro=${defaults}:/etc/default/twilld`];
+    }
     for (const cgroup of this.#cgroups) mkdirSync(cgroup, { recursive: true });
   }
 
@@ -47,7 +52,7 @@ export class SystemdMachine {
   async boot(): Promise<void> {
     const { directory, host } = this;
     const log = join(directory, "console.log");
-    const boot = ["sh", "-c", BOOT, "boot", directory, this.#tree, host.name, ...this.#cgroups];
+    const boot = ["sh", "-c", BOOT, "boot", directory, this.#tree, host.name, this.#cgroups.join(" "), ...this.#binds];
     const nspawn = await host.netns.start([...UNSHARE, ...boot], { name: host.name, log });
     this.#nspawn = nspawn;
     await until(() => {
