@@ -1,12 +1,15 @@
 // What twilld says when something about its host, its flags or etcd is wrong: one sentence each, no stack trace, and the
 // documented exit code.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmdirSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sleep, systemClock } from "../../pkg/base/clock.ts";
 import { Lab } from "../../pkg/lab/lab.ts";
 import type { Node } from "../../pkg/lab/node.ts";
+import { TWILLD } from "../../pkg/lab/programs.ts";
+import { until } from "../until.ts";
 import { notRoot, rootTitle } from "./netns.ts";
 
 const TWILLCTL = join(import.meta.dirname, "../../bin/twillctl");
@@ -65,6 +68,21 @@ describe.skipIf(notRoot)(rootTitle("twilld in trouble"), () => {
     const { status, text } = await outcome({ before });
     expect(text).toMatch(/UDP port 8472 on [\d.]+ is taken: .*ip -d link show type vxlan/);
     expect(status).toBe(3);
+  });
+
+  test("the directory it was started in is deleted", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "twill-gone-"));
+    const node = await lab.addNode({ program: ["env", "-C", directory, TWILLD] });
+    await node.start();
+    await node.ready();
+    rmdirSync(directory);
+    // What was open stays open; a data plane opened anew starts a thread.
+    const opened = (): number => node.logText().split("data plane open").length - 1;
+    expect(opened()).toBe(1);
+    await node.run(["ip", "link", "delete", "twill.1"]);
+    await until(() => opened() === 2);
+    await node.ready();
+    await node.stop();
   });
 
   test("a state directory that another twilld uses", async () => {
