@@ -13,7 +13,9 @@ import { RegistryUnavailableError } from "../subnet/registry.ts";
 import { ReservationError, type SubnetManager } from "../subnet/subnet-manager.ts";
 import { subnetEnvOf } from "../subnetenv/subnet-env.ts";
 import type { AgentConfig } from "./config.ts";
-import type { HealthSource } from "./health.ts";
+import { readinessChecks } from "./checks.ts";
+import type { Check, HealthSource } from "./health.ts";
+import { PacketLoops } from "./packet-loops.ts";
 import { scopeOf } from "./host-bell.ts";
 import { Membership, type MembershipParts } from "./membership.ts";
 import { Overlay, type OverlayParts } from "./overlay.ts";
@@ -53,6 +55,9 @@ export interface AgentParts {
 const STOP_LOOPS_MS = 1_000;
 const STOP_PLANE_MS = 500;
 
+// A packet loop turns once a second at least.
+const LOOP_PATIENCE_MS = 5_000;
+
 const SAVE_DELAY_MS = 1_000;
 
 // A tool that hangs is ended after 15 s, and a pass starts a few one after the other.
@@ -76,6 +81,7 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
   readonly #startedAt: number;
   #state: State;
   #etcd: { readonly error: Error | undefined; readonly since: number };
+  readonly #packetLoops = new PacketLoops(LOOP_PATIENCE_MS);
   #running = false;
   #leaving = false;
   readonly #left = new AbortController();
@@ -171,11 +177,22 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
     return this.#overlay.plane?.turns?.() ?? [];
   }
 
-  ready(): { readonly ready: boolean; readonly reason: string } {
+  ready(): { readonly ready: boolean; readonly reason: string; readonly checks: readonly Check[] } {
     const { blocker } = this.#readiness;
-    if (blocker) return { ready: false, reason: blocker.message };
+    const { clock, subnets } = this.#parts;
+    const turns = this.turns();
+    const turning = turns.length === 0 ? undefined : this.#packetLoops.move(turns, clock.now());
+    const { error, since } = this.#etcd;
+    const etcdAway = error && Math.max(0, clock.wall() - since) / 1000;
+    const checks = readinessChecks(
+      { subnets, membership: this.#membership, overlay: this.#overlay },
+      etcdAway,
+      turning,
+    );
+    if (blocker) return { ready: false, reason: blocker.message, checks };
+    if (turning === false) return { ready: false, reason: "the packet loop does not turn: restart twilld", checks };
     const [problem] = this.#problems();
-    return { ready: true, reason: problem === undefined ? "ready" : `ready, but ${problem}` };
+    return { ready: true, reason: problem === undefined ? "ready" : `ready, but ${problem}`, checks };
   }
 
   status(): Status {

@@ -40,6 +40,35 @@ test("/readyz tells the reason in one line", async () => {
   expect(await get(port, "/readyz?verbose")).toEqual({ status: 200, text: "10.5.52.0/24 is served\n" });
 });
 
+test("/readyz?verbose tells what was looked at, each in a line", async () => {
+  const checks = [
+    { name: "lease", ok: true, sentence: "10.5.52.0/24 is held" },
+    { name: "table", ok: false, sentence: "etcd does not\nanswer" },
+  ];
+  const { port } = await serveHealth(
+    { ip: "127.0.0.1", port: 0 },
+    { live: () => true, ready: () => ({ ready: true, reason: "ready", checks }) },
+    stop.signal,
+  );
+  const text = "ready\n[+]lease: 10.5.52.0/24 is held\n[-]table: etcd does not answer\n";
+  expect(await get(port, "/readyz?verbose")).toEqual({ status: 200, text });
+  expect(await get(port, "/readyz")).toEqual({ status: 200, text: "ready\n" });
+});
+
+test("/metrics is the page that was made, or 500 with why it could not be", async () => {
+  let text = (): Promise<string> => Promise.resolve("twill_ready 1\n");
+  const page = { contentType: "text/plain; version=0.0.4", text: () => text() };
+  const { port } = await serveHealth({ ip: "127.0.0.1", port: 0 }, source, stop.signal, page);
+  const response = await fetch(`http://127.0.0.1:${port}/metrics`);
+  expect([response.status, response.headers.get("content-type"), await response.text()]).toEqual([
+    200,
+    "text/plain; version=0.0.4",
+    "twill_ready 1\n",
+  ]);
+  text = () => Promise.reject(new Error("no snapshot"));
+  expect(await get(port, "/metrics")).toEqual({ status: 500, text: "cannot say: no snapshot\n" });
+});
+
 test("other paths and methods are refused", async () => {
   const { port } = await serve();
   expect((await get(port, "/")).status).toBe(404);

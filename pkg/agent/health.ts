@@ -6,7 +6,14 @@ export interface HealthSource {
   /** Whether the agent's loops are running: false means that only a restart helps. */
   live(): boolean;
   /** Whether pods may be attached, and why or why not in one line. */
-  ready(): { readonly ready: boolean; readonly reason: string };
+  ready(): { readonly ready: boolean; readonly reason: string; readonly checks?: readonly Check[] };
+}
+
+/** One thing that being ready hangs on, or that a person should know of. */
+export interface Check {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly sentence: string;
 }
 
 /** What `/metrics` says, made at every request. */
@@ -23,8 +30,8 @@ export interface HealthServer {
 }
 
 /**
- * Serves `/healthz` (200 while the agent lives, else 503), `/readyz` (200 or 503, with the reason) and `/metrics` over
- * HTTP until the signal aborts. Throws an Error with the system's code where the address cannot be had.
+ * Serves `/healthz` (200 while the agent lives, else 503), `/readyz` (200 or 503, with the reason, and what was
+ * looked at with `?verbose`) and `/metrics` over HTTP until the signal aborts. Throws an Error with the system's code where the address cannot be had.
  */
 export async function serveHealth(
   at: { readonly ip: string; readonly port: number },
@@ -58,9 +65,9 @@ function answer(
   source: HealthSource,
   metrics: MetricsPage | undefined,
 ): void {
-  const say = (status: number, line: string): void => {
+  const say = (status: number, ...lines: readonly string[]): void => {
     response.writeHead(status, { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" });
-    response.end(`${line.replaceAll(/\s+/g, " ").trim()}\n`);
+    response.end(lines.map((line) => `${line.replaceAll(/\s+/g, " ").trim()}\n`).join(""));
   };
   const path = (request.url ?? "").split("?")[0];
   const isMetrics = metrics !== undefined && path === "/metrics";
@@ -78,8 +85,14 @@ function answer(
     const live = source.live();
     return say(live ? 200 : 503, live ? "twilld is running" : "twilld has stopped working and must be restarted");
   }
-  const { ready, reason } = source.ready();
-  return say(ready ? 200 : 503, reason);
+  const { ready, reason, checks = [] } = source.ready();
+  const verbose = (request.url ?? "").split("?")[1]?.split("&").includes("verbose") === true;
+  return say(ready ? 200 : 503, reason, ...(verbose ? checks.map(checkLine) : []));
+}
+
+// As the Kubernetes API server writes them.
+function checkLine({ name, ok, sentence }: Check): string {
+  return `[${ok ? "+" : "-"}]${name}: ${sentence}`;
 }
 
 const LISTEN_PROBLEMS: Readonly<Record<string, string>> = {

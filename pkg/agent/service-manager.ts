@@ -1,6 +1,7 @@
 import { type Clock, sleep } from "../base/clock.ts";
 import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { PacketLoops } from "./packet-loops.ts";
 
 /** What the service manager is told about, asked several times a second. */
 export interface Supervised {
@@ -95,25 +96,6 @@ export async function tellManager(
 function stuckPart(agent: Supervised, packetLoops: PacketLoops, now: number): string | undefined {
   if (!agent.live()) return "the control loop does not get on";
   return packetLoops.move(agent.turns(), now) ? undefined : "a packet loop does not turn";
-}
-
-/** When each packet loop has turned last. */
-class PacketLoops {
-  readonly #patience: number;
-  readonly #last: { turns: number; at: number }[] = [];
-
-  constructor(patience: number) {
-    this.#patience = patience;
-  }
-
-  /** Whether all have turned lately. A plane that was opened anew begins to count anew. */
-  move(turns: readonly number[], now: number): boolean {
-    this.#last.length = Math.min(this.#last.length, turns.length);
-    turns.forEach((count, i) => {
-      if (this.#last[i]?.turns !== count) this.#last[i] = { turns: count, at: now };
-    });
-    return this.#last.every(({ at }) => now - at <= this.#patience);
-  }
 }
 
 function oneLine(text: string): string {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { formatAddr } from "../../pkg/addr/addr.ts";
 import { DataplaneError } from "../../pkg/dataplane/dataplane.ts";
-import { PREFIX, SimCluster } from "./sim-cluster.ts";
+import { PREFIX, SimCluster, type SimNode } from "./sim-cluster.ts";
 
 // An agent that runs, and what may befall it.
 const MINUTE = 60_000;
@@ -49,6 +49,49 @@ test("those that join, change and leave are programmed", async () => {
   cluster.etcd.revoke(stored?.leaseId ?? "");
   await cluster.clock.advance(1_000);
   expect(a.programmed?.peers).toEqual([]);
+});
+
+test("/readyz says which of lease, table and data plane is not as it should be", async () => {
+  const failing = (node: SimNode): string[] =>
+    node.agent
+      .ready()
+      .checks.filter(({ ok }) => !ok)
+      .map(({ name, sentence }) => `${name}: ${sentence}`);
+  const a = cluster.node(1);
+  await a.start();
+  expect(failing(a).map((line) => line.split(":")[0])).toEqual(["lease", "table", "dataplane"]);
+  expect(a.agent.ready().ready).toBe(false);
+  cluster.config();
+  const b = cluster.node(2);
+  await b.start();
+  await cluster.clock.advance(MINUTE);
+  expect(a.agent.ready().checks.map(({ sentence }) => sentence)).toEqual([
+    expect.stringMatching(/^10\.5\.\d+\.0\/24 is held$/),
+    expect.stringMatching(/^1 peers at revision \d+, followed$/),
+    "tun carries 1 of 1 peers",
+    "there is no packet loop here, the kernel carries the packets",
+  ]);
+  a.plane.failure = new Error("no room");
+  await cluster.clock.advance(2 * MINUTE);
+  expect(failing(a)).toEqual(["dataplane: cannot bring the data plane in sync: no room"]);
+  expect(a.agent.ready().ready).toBe(false);
+});
+
+test("a packet loop that has stopped turning makes the node unready", async () => {
+  cluster.config();
+  const a = cluster.node(1);
+  let turns = 1;
+  a.prepare = (plane) => Object.assign(plane, { turns: () => [turns] });
+  await a.start();
+  await cluster.clock.advance(MINUTE);
+  expect(a.agent.ready().ready).toBe(true);
+  turns++;
+  await cluster.clock.advance(MINUTE);
+  expect(a.agent.ready().ready).toBe(true);
+  await cluster.clock.advance(6_000);
+  expect(a.agent.ready()).toMatchObject({ ready: false, reason: "the packet loop does not turn: restart twilld" });
+  turns++;
+  expect(a.agent.ready().ready).toBe(true);
 });
 
 test("one that fails is told once, tried again, and holds up nobody", async () => {
