@@ -219,6 +219,8 @@ export class KernelDataplane implements Dataplane {
     const rules = senderRules({
       vni: backend.vni,
       port: backend.port,
+      mac: this.#options.vtepMac[family] as Mac,
+      gbp: backend.gbp,
       network: whole,
       own,
       ownAddrs: [addr[family], publicIp[family]].filter((each) => each !== undefined),

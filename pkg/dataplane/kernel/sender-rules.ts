@@ -6,6 +6,7 @@
 import { ADDR_BITS, type Family } from "../../addr/family.ts";
 import { type Prefix, parsePrefix } from "../../addr/prefix.ts";
 import { type Addr, formatAddr } from "../../addr/addr.ts";
+import type { Mac } from "../../addr/mac.ts";
 import type { NftChain } from "../../host/host.ts";
 import type { Destination } from "./peer-entries.ts";
 
@@ -19,6 +20,10 @@ export const NEWCOMERS = "newcomers";
 export interface SenderWant {
   readonly vni: number;
   readonly port: number;
+  /** Of our VTEP in this family. */
+  readonly mac: Mac;
+  /** Whether the device speaks the group policy extension, which sets further bits of the header. */
+  readonly gbp: boolean;
   readonly network: Prefix;
   readonly own: Prefix;
   /** Addresses of this node that no peer may send from. */
@@ -35,9 +40,14 @@ export interface SenderRule {
 
 const RAW = -300; // NF_IP_PRI_RAW: before anybody else has work with what is dropped
 const UDP = 17;
+const LEAST_UDP_LENGTH = 8 + 8 + 14; // UDP, VXLAN and Ethernet header
 
 // Bits from the UDP header on: UDP 8 bytes, VXLAN 8, Ethernet 14, then the inner IP header.
+const FLAGS = { at: 64, length: 32 };
 const VNI = { at: 96, length: 24 };
+const RESERVED = { at: 120, length: 8 };
+const MAC_DESTINATION = { at: 128, length: 48 };
+const MAC_SOURCE = { at: 176, length: 48 };
 const ETHERTYPE = { at: 224, length: 16 };
 const INNER = {
   4: { protocol: "ip", type: 0x0800, source: 240 + 96, destination: 240 + 128 },
@@ -67,8 +77,19 @@ export function senderRules(want: SenderWant): readonly SenderRule[] {
     { expr: [match("!=", { meta: { key: "l4proto" } }, UDP), { accept: null }] },
     ...(family === 6 ? [noFragments()] : []),
     { expr: [match("!=", { payload: { protocol: "udp", field: "dport" } }, port), { accept: null }] },
+    // By the length of the UDP header; what is too short for the rules below matches none of them.
+    rule([match("<", { payload: { protocol: "udp", field: "length" } }, LEAST_UDP_LENGTH)], drop("rx_short")),
     // Another network's device may share the port.
     { expr: [match("!=", payload(VNI.at, VNI.length), vni), { accept: null }] },
+    // The kernel's device drops these too, but counts them nowhere, or among others.
+    ...(want.gbp
+      ? []
+      : [
+          rule([match("!=", payload(FLAGS.at, FLAGS.length), hexOf(0x0800_0000n))], drop("rx_bad_flags")),
+          rule([match("!=", payload(RESERVED.at, RESERVED.length), 0)], drop("rx_bad_flags")),
+        ]),
+    rule([match("!=", payload(MAC_DESTINATION.at, MAC_DESTINATION.length), hexOfMac(want.mac))], drop("rx_bad_mac")),
+    rule([match("==", payload(MAC_SOURCE.at, MAC_SOURCE.length), hexOfMac(want.mac))], drop("rx_bad_mac")),
     rule([match("!=", ethertype, inner.type)], drop("rx_not_ip")),
     rule([match("==", destination, never)], drop("rx_bad_destination")),
     rule(
@@ -202,7 +223,11 @@ function hexOf(value: bigint): string {
   return `0x${value.toString(16)}`;
 }
 
-function match(op: "==" | "!=", left: object, right: unknown): object {
+function hexOfMac(mac: Mac): string {
+  return `0x${mac.replaceAll(":", "")}`;
+}
+
+function match(op: "==" | "!=" | "<", left: object, right: unknown): object {
   return { match: { op, left, right } };
 }
 

@@ -13,6 +13,7 @@ export class DatagramBatch {
   /** Place of the vector in the arena. */
   readonly at: number;
   readonly #arena: Arena;
+  readonly #buffers: number[] = [];
 
   /** `name`, the place of a sockaddr, makes them go there; without it the sender's address is not asked for. */
   constructor(arena: Arena, count: number, size: number, name?: { readonly at: number; readonly length: number }) {
@@ -22,7 +23,9 @@ export class DatagramBatch {
     const iov = arena.alloc(count * IOVEC_LEN);
     for (let i = 0; i < count; i++) {
       const header = this.at + i * MMSGHDR_LEN;
-      arena.putIovec(iov + i * IOVEC_LEN, arena.alloc(size), size);
+      const buffer = arena.alloc(size);
+      this.#buffers.push(buffer);
+      arena.putIovec(iov + i * IOVEC_LEN, buffer, size);
       if (name) {
         arena.putPointer(header, name.at);
         arena.u32[(header + MSG_NAMELEN) >>> 2] = name.length;
@@ -30,6 +33,11 @@ export class DatagramBatch {
       arena.putPointer(header + MSG_IOV, iov + i * IOVEC_LEN);
       arena.u32[(header + MSG_IOVLEN) >>> 2] = 1;
     }
+  }
+
+  /** Makes all of them hold these bytes. */
+  fill(bytes: Uint8Array): void {
+    for (const buffer of this.#buffers) this.#arena.bytes.set(bytes, buffer);
   }
 
   /** The length of the `i`th datagram that the last call received. */
