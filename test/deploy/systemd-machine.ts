@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "
 import { join } from "node:path";
 import { capture, type CommandOptions, type Output, requireSuccess } from "../../pkg/lab/command.ts";
 import { Daemon } from "../../pkg/lab/daemon.ts";
+import { DIE_WITH_PARENT } from "../../pkg/lab/netns.ts";
 import type { UnderlayHost } from "../../pkg/lab/underlay.ts";
 import { until } from "../until.ts";
 
@@ -88,7 +89,7 @@ export class SystemdMachine {
 
   start(argv: readonly string[], name: string): Promise<Daemon> {
     const log = join(this.directory, `${name}.log`);
-    return Daemon.start([...this.#enter(), ...argv], { name: `${name} on ${this.host.name}`, log });
+    return Daemon.start([...this.#enter(), ...DIE_WITH_PARENT, ...argv], { name: `${name} on ${this.host.name}`, log });
   }
 
   /** A property of twilld's unit, as `systemctl show` gives it. */
