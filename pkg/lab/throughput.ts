@@ -19,6 +19,8 @@ export interface ThroughputOptions {
   readonly directory: string;
   /** Streams side by side; 1 where it is left out. */
   readonly streams?: number;
+  /** Bits per second that are offered at most; without it as many as go through. */
+  readonly bitrate?: number;
   /** Data runs from `to` to `from`, on connections that `from` opened all the same. */
   readonly reverse?: boolean;
 }
@@ -48,6 +50,7 @@ export async function tcpThroughput(
       String(options.seconds),
       "--parallel",
       String(options.streams ?? 1),
+      ...(options.bitrate === undefined ? [] : ["--bitrate", String(options.bitrate)]),
       ...(options.reverse === true ? ["--reverse"] : []),
       "--json",
     ];

@@ -1,6 +1,7 @@
-// node test/security/spoof-flood.ts [--seconds N] [--rate PACKETS]: spoofed datagrams of every class in turn, 100,000 a
-// second, against a node whose pod receives TCP from a peer meanwhile; the same against the kernel's vxlan devices, which
-// check nobody. Prints the good traffic without and with the flood. It wants root, and a quiet machine.
+// node test/security/spoof-flood.ts [--seconds N] [--rate PACKETS] [--good GBITS]: spoofed datagrams of every class in turn,
+// 100,000 a second, against a node whose pod receives TCP from a peer meanwhile, as fast as it goes or --good; the same
+// against the kernel's vxlan devices, which check nobody. Prints the good traffic without and with the flood. It wants
+// root, and a quiet machine.
 
 import { parseArgs } from "node:util";
 import { sleep, systemClock } from "../../pkg/base/clock.ts";
@@ -14,10 +15,15 @@ import { addAttacker, attack, countArrivals, sceneOf } from "./attack.ts";
 import { spoofClasses, type Scene } from "./spoof-classes.ts";
 
 const { values } = parseArgs({
-  options: { seconds: { type: "string", default: "5" }, rate: { type: "string", default: "100000" } },
+  options: {
+    seconds: { type: "string", default: "5" },
+    rate: { type: "string", default: "100000" },
+    good: { type: "string" },
+  },
 });
 const seconds = Number(values.seconds);
 const perSecond = Number(values.rate);
+const offered = values.good === undefined ? {} : { bitrate: Number(values.good) * 1e9 };
 
 const DROPS = /^rx_(short|bad|unknown|not_ip|spoofed|martian|foreign)/;
 
@@ -65,7 +71,8 @@ async function run(lab: Lab, { title, host, scene, sender, receiver }: Victim): 
   const classes = spoofClasses(scene);
   const attacker = await addAttacker(lab, host, classes);
   const delivered = await countArrivals(receiver.netns, "eth0");
-  const measure = (): Promise<number> => tcpThroughput(sender, receiver, { seconds, directory: lab.directory });
+  const measure = (): Promise<number> =>
+    tcpThroughput(sender, receiver, { seconds, directory: lab.directory, ...offered });
   await measure(); // the first is slower
   const alone = await measure();
   const flood = attack(lab, attacker, host.address, classes, { perSecond, seconds: seconds + 1 });
