@@ -66,7 +66,7 @@ describe.skipIf(reason)(`systemd${reason ? ` (skipped: ${reason})` : ""}`, () =>
     const run = async (argv: readonly string[]): Promise<void> => void requireSuccess(argv, await capture(argv));
     await run(["sh", join(TOP, "deploy/package/package.sh"), "--arch", "amd64", "--out", out]);
     const include = `--include=${[...PACKAGES, ...LIBRARIES].join(",")}`;
-    const install = `--customize-hook=cp ${out}/twill_*_amd64.deb "$1/root/twill.deb" && chroot "$1" dpkg -i /root/twill.deb && rm "$1/etc/hostname"`;
+    const install = `--customize-hook=cp ${out}/twill_*_amd64.deb "$1/root/twill.deb" && chroot "$1" dpkg -i /root/twill.deb && rm -f "$1/etc/hostname"`;
     await run(["mmdebstrap", "--quiet", "--variant=minbase", include, install, "bookworm", tree]);
     lab = await Lab.create();
     const environment = `FLANNELD_ETCD_ENDPOINTS=${lab.etcd.endpoint}\nFLANNELD_IFACE=eth0\nFLANNELD_IP_MASQ=true\n`;
