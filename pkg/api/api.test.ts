@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { connect as connectRaw, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Client, credentials, type ServiceError, status as code } from "@grpc/grpc-js";
+import { Client, credentials, type MethodDefinition, type ServiceError, status as code } from "@grpc/grpc-js";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { errorCode } from "../base/errors.ts";
 import { MemoryLogger } from "../base/logger.ts";
@@ -11,8 +11,8 @@ import { AgentClient } from "./client.ts";
 import { describeRefusal } from "./reach.ts";
 import { type Control, RefusedError } from "./control.ts";
 import { type ApiServer, serveApi } from "./server.ts";
-import { HEALTH_SERVICE } from "./service.ts";
-import type { LeaseStatus, Status } from "./status.ts";
+import { AGENT_SERVICE, HEALTH_SERVICE } from "./service.ts";
+import type { LeaseStatus, PeerStatus, Status } from "./status.ts";
 
 const own: LeaseStatus = {
   key: "10.5.52.0-24",
@@ -100,6 +100,60 @@ test("thirty thousand leases (more than 4 MB) fit into one answer", async () => 
   expect(await client.leases()).toHaveLength(30_000);
   client.close();
 });
+
+/** Answers as they come, over a plain gRPC client. */
+async function* watching<Q, R>(method: MethodDefinition<Q, R>, request: Q): AsyncGenerator<R> {
+  const client = new Client(`unix:${socket}`, credentials.createInsecure());
+  const { path, requestSerialize, responseDeserialize } = method;
+  const stream = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
+  stream.on("error", () => undefined); // the iterator throws it
+  try {
+    yield* stream as AsyncIterable<R>;
+  } finally {
+    stream.cancel();
+    client.close();
+  }
+}
+
+async function next<R>(answers: AsyncGenerator<R>): Promise<R> {
+  const { value, done } = await answers.next();
+  return done === true ? expect.fail("the stream has ended") : value;
+}
+
+test("a watch tells the status, the leases and the traffic at once, and again when they have changed", async () => {
+  const { done } = await serve();
+  current = { ...snapshot, peers: [peer(1n)] };
+  const status = watching(AGENT_SERVICE.WatchStatus, { intervalMs: 100 });
+  const traffic = watching(AGENT_SERVICE.WatchTraffic, { intervalMs: 100 });
+  const leases = watching(AGENT_SERVICE.WatchLeases, {});
+  expect((await next(status)).status?.ready).toBe(true);
+  expect((await next(leases)).leases).toMatchObject([{ key: own.key }]);
+  expect(Number((await next(traffic)).peers?.[0]?.txBytes)).toBe(100);
+  current = { ...snapshot, ready: false, peers: [peer(2n)] };
+  expect((await next(status)).status?.ready).toBe(false);
+  expect(Number((await next(traffic)).peers?.[0]?.txBytes)).toBe(200);
+  // An agent that stops ends them in good order.
+  stop.abort();
+  await done;
+  for (const each of [status, traffic, leases]) expect(await each.next()).toMatchObject({ done: true });
+});
+
+test("a watch that cannot go on says why", async () => {
+  await serve();
+  const answers = watching(AGENT_SERVICE.WatchStatus, { intervalMs: 100 });
+  await next(answers);
+  broken = true;
+  await expect(answers.next()).rejects.toMatchObject({
+    code: code.INTERNAL,
+    details: "cannot make a snapshot: no table",
+  });
+  expect(log.sentences("error")).toEqual(["cannot answer a call to the control API"]);
+});
+
+function peer(n: bigint): PeerStatus {
+  const traffic = { txPackets: n, txBytes: n * 100n, rxPackets: 0n, rxBytes: 0n };
+  return { lease: { ...own, own: false }, state: "in-sync", reason: "", ...traffic };
+}
 
 test("a snapshot that fails is told to the caller and to the log", async () => {
   await serve();

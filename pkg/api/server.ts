@@ -11,7 +11,8 @@ import { type Control, RefusedError } from "./control.ts";
 import type { ProbeSource } from "./probe.ts";
 import { encodeProbe, encodeProbed } from "./probe-wire.ts";
 import type { StatusSource } from "./status.ts";
-import { encodeLease, encodeStatus, number } from "./wire.ts";
+import { watch } from "./watch.ts";
+import { encodeLease, encodeStatus, encodeTraffic, number } from "./wire.ts";
 
 /** How long calls that are being answered may take once the server is told to stop. */
 const GRACE_MS = 300;
@@ -51,6 +52,23 @@ export async function serveApi(options: {
     Unreserve: answer(log, async ({ subnets }) => ({ key: await source.unreserve(subnets ?? []) })),
     ListProbes: answer(log, () => ({ probes: probes.probes().map(encodeProbe) })),
     ListLogs: answer(log, ({ after }) => ({ lines: [...(recentLog?.after(number(after)) ?? [])] })),
+    WatchStatus: watch(() => ({ status: encodeStatus(source.status()) }), AGENT_SERVICE.WatchStatus.responseSerialize, {
+      log,
+      signal,
+    }),
+    WatchLeases: watch(
+      () => ({ leases: source.leases().map(encodeLease) }),
+      AGENT_SERVICE.WatchLeases.responseSerialize,
+      {
+        log,
+        signal,
+      },
+    ),
+    WatchTraffic: watch(
+      () => ({ peers: source.status().peers.map(encodeTraffic) }),
+      AGENT_SERVICE.WatchTraffic.responseSerialize,
+      { log, signal },
+    ),
     Probe: answer(log, async ({ target }) => encodeProbed(await probes.probe(target ?? ""))),
   });
   server.addService(HEALTH_SERVICE, { Check: checkHealth(source, log) });

@@ -17,6 +17,9 @@ export const AGENT_SERVICE = {
   ListProbes: unary("/twill.v1.Agent/ListProbes", twill.v1.ListProbesRequest, twill.v1.ListProbesResponse),
   Probe: unary("/twill.v1.Agent/Probe", twill.v1.ProbeRequest, twill.v1.ProbeResponse),
   ListLogs: unary("/twill.v1.Agent/ListLogs", twill.v1.ListLogsRequest, twill.v1.ListLogsResponse),
+  WatchStatus: streaming("/twill.v1.Agent/WatchStatus", twill.v1.WatchStatusRequest, twill.v1.StatusResponse),
+  WatchLeases: streaming("/twill.v1.Agent/WatchLeases", twill.v1.WatchLeasesRequest, twill.v1.ListLeasesResponse),
+  WatchTraffic: streaming("/twill.v1.Agent/WatchTraffic", twill.v1.WatchTrafficRequest, twill.v1.WatchTrafficResponse),
 } as const;
 
 /** grpc.health.v1.Health of proto/grpc/health/v1/health.proto. */
@@ -41,6 +44,15 @@ function unary<Q, DQ extends Q, R, DR extends R>(
     responseSerialize: (message) => asBuffer(response.encode(message).finish()),
     responseDeserialize: (bytes) => response.decode(bytes),
   };
+}
+
+/** One question, any number of answers. */
+function streaming<Q, DQ extends Q, R, DR extends R>(
+  path: string,
+  request: Codec<Q, DQ>,
+  response: Codec<R, DR>,
+): MethodDefinition<Q, R> {
+  return { ...unary(path, request, response), responseStream: true };
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

@@ -34,6 +34,22 @@ export function encodeLease(lease: LeaseStatus): WireLease {
 }
 
 /** The snapshot in a message. What the sender did not set, because it is older than we are, is empty. */
+export function encodeTraffic({
+  lease: { key },
+  txPackets,
+  txBytes,
+  rxPackets,
+  rxBytes,
+}: PeerStatus): twill.v1.PeerTraffic.$Properties {
+  return {
+    key,
+    txPackets: uint64(txPackets),
+    txBytes: uint64(txBytes),
+    rxPackets: uint64(rxPackets),
+    rxBytes: uint64(rxBytes),
+  };
+}
+
 export function decodeStatus(wire: WireStatus): Status {
   return {
     version: wire.version ?? "",

@@ -1210,6 +1210,315 @@ export namespace twill {
         }
 
         /**
+         * Properties of a WatchStatusRequest.
+         * @deprecated Use twill.v1.WatchStatusRequest.$Properties instead.
+         */
+        interface IWatchStatusRequest extends twill.v1.WatchStatusRequest.$Properties {
+        }
+
+        /** Represents a WatchStatusRequest. */
+        class WatchStatusRequest {
+
+            /**
+             * Constructs a new WatchStatusRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.WatchStatusRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** WatchStatusRequest intervalMs. */
+            intervalMs: number;
+
+            /**
+             * Encodes the specified WatchStatusRequest message. Does not implicitly {@link twill.v1.WatchStatusRequest.verify|verify} messages.
+             * @param message WatchStatusRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.WatchStatusRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a WatchStatusRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.WatchStatusRequest & twill.v1.WatchStatusRequest.$Shape} WatchStatusRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.WatchStatusRequest & twill.v1.WatchStatusRequest.$Shape;
+        }
+
+        namespace WatchStatusRequest {
+
+            /** Properties of a WatchStatusRequest. */
+            interface $Properties {
+
+                /** WatchStatusRequest intervalMs */
+                intervalMs?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a WatchStatusRequest. */
+            type $Shape = twill.v1.WatchStatusRequest.$Properties;
+        }
+
+        /**
+         * Properties of a WatchLeasesRequest.
+         * @deprecated Use twill.v1.WatchLeasesRequest.$Properties instead.
+         */
+        interface IWatchLeasesRequest extends twill.v1.WatchLeasesRequest.$Properties {
+        }
+
+        /** Represents a WatchLeasesRequest. */
+        class WatchLeasesRequest {
+
+            /**
+             * Constructs a new WatchLeasesRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.WatchLeasesRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** WatchLeasesRequest intervalMs. */
+            intervalMs: number;
+
+            /**
+             * Encodes the specified WatchLeasesRequest message. Does not implicitly {@link twill.v1.WatchLeasesRequest.verify|verify} messages.
+             * @param message WatchLeasesRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.WatchLeasesRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a WatchLeasesRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.WatchLeasesRequest & twill.v1.WatchLeasesRequest.$Shape} WatchLeasesRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.WatchLeasesRequest & twill.v1.WatchLeasesRequest.$Shape;
+        }
+
+        namespace WatchLeasesRequest {
+
+            /** Properties of a WatchLeasesRequest. */
+            interface $Properties {
+
+                /** WatchLeasesRequest intervalMs */
+                intervalMs?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a WatchLeasesRequest. */
+            type $Shape = twill.v1.WatchLeasesRequest.$Properties;
+        }
+
+        /**
+         * Properties of a WatchTrafficRequest.
+         * @deprecated Use twill.v1.WatchTrafficRequest.$Properties instead.
+         */
+        interface IWatchTrafficRequest extends twill.v1.WatchTrafficRequest.$Properties {
+        }
+
+        /** Represents a WatchTrafficRequest. */
+        class WatchTrafficRequest {
+
+            /**
+             * Constructs a new WatchTrafficRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.WatchTrafficRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** WatchTrafficRequest intervalMs. */
+            intervalMs: number;
+
+            /**
+             * Encodes the specified WatchTrafficRequest message. Does not implicitly {@link twill.v1.WatchTrafficRequest.verify|verify} messages.
+             * @param message WatchTrafficRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.WatchTrafficRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a WatchTrafficRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.WatchTrafficRequest & twill.v1.WatchTrafficRequest.$Shape} WatchTrafficRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.WatchTrafficRequest & twill.v1.WatchTrafficRequest.$Shape;
+        }
+
+        namespace WatchTrafficRequest {
+
+            /** Properties of a WatchTrafficRequest. */
+            interface $Properties {
+
+                /** WatchTrafficRequest intervalMs */
+                intervalMs?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a WatchTrafficRequest. */
+            type $Shape = twill.v1.WatchTrafficRequest.$Properties;
+        }
+
+        /**
+         * Properties of a WatchTrafficResponse.
+         * @deprecated Use twill.v1.WatchTrafficResponse.$Properties instead.
+         */
+        interface IWatchTrafficResponse extends twill.v1.WatchTrafficResponse.$Properties {
+        }
+
+        /** Represents a WatchTrafficResponse. */
+        class WatchTrafficResponse {
+
+            /**
+             * Constructs a new WatchTrafficResponse.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.WatchTrafficResponse.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** WatchTrafficResponse peers. */
+            peers: twill.v1.PeerTraffic.$Properties[];
+
+            /**
+             * Encodes the specified WatchTrafficResponse message. Does not implicitly {@link twill.v1.WatchTrafficResponse.verify|verify} messages.
+             * @param message WatchTrafficResponse message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.WatchTrafficResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a WatchTrafficResponse message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.WatchTrafficResponse & twill.v1.WatchTrafficResponse.$Shape} WatchTrafficResponse
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.WatchTrafficResponse & twill.v1.WatchTrafficResponse.$Shape;
+        }
+
+        namespace WatchTrafficResponse {
+
+            /** Properties of a WatchTrafficResponse. */
+            interface $Properties {
+
+                /** WatchTrafficResponse peers */
+                peers?: (twill.v1.PeerTraffic.$Properties[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a WatchTrafficResponse. */
+            type $Shape = twill.v1.WatchTrafficResponse.$Properties;
+        }
+
+        /**
+         * Properties of a PeerTraffic.
+         * @deprecated Use twill.v1.PeerTraffic.$Properties instead.
+         */
+        interface IPeerTraffic extends twill.v1.PeerTraffic.$Properties {
+        }
+
+        /** Represents a PeerTraffic. */
+        class PeerTraffic {
+
+            /**
+             * Constructs a new PeerTraffic.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.PeerTraffic.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** PeerTraffic key. */
+            key: string;
+
+            /** PeerTraffic txPackets. */
+            txPackets: (number|Long);
+
+            /** PeerTraffic txBytes. */
+            txBytes: (number|Long);
+
+            /** PeerTraffic rxPackets. */
+            rxPackets: (number|Long);
+
+            /** PeerTraffic rxBytes. */
+            rxBytes: (number|Long);
+
+            /**
+             * Encodes the specified PeerTraffic message. Does not implicitly {@link twill.v1.PeerTraffic.verify|verify} messages.
+             * @param message PeerTraffic message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.PeerTraffic.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a PeerTraffic message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.PeerTraffic & twill.v1.PeerTraffic.$Shape} PeerTraffic
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.PeerTraffic & twill.v1.PeerTraffic.$Shape;
+        }
+
+        namespace PeerTraffic {
+
+            /** Properties of a PeerTraffic. */
+            interface $Properties {
+
+                /** PeerTraffic key */
+                key?: (string|null);
+
+                /** PeerTraffic txPackets */
+                txPackets?: (number|Long|null);
+
+                /** PeerTraffic txBytes */
+                txBytes?: (number|Long|null);
+
+                /** PeerTraffic rxPackets */
+                rxPackets?: (number|Long|null);
+
+                /** PeerTraffic rxBytes */
+                rxBytes?: (number|Long|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a PeerTraffic. */
+            type $Shape = twill.v1.PeerTraffic.$Properties;
+        }
+
+        /**
          * Properties of a Status.
          * @deprecated Use twill.v1.Status.$Properties instead.
          */
