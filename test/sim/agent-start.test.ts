@@ -41,7 +41,7 @@ test("a node leases a subnet, programs it, and then says so: subnet.env, cni-sta
     { level: "info", sentence: "ready", fields: { subnet: expect.any(String), dataplane: "tun", mtu: 1450 } },
   ]);
   expect(node.log.sentences("warn")).toEqual([]);
-  expect(node.agent.ready()).toEqual({ ready: true, reason: "ready" });
+  expect(node.agent.ready()).toMatchObject({ ready: true, reason: "ready" });
 });
 
 test("nothing is claimed before the data plane is in sync", async () => {
