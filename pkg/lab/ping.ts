@@ -8,9 +8,14 @@ export interface PingResult {
   readonly rtt: number | undefined;
 }
 
-/** A place that pings, or that is pinged. */
-export interface Endpoint {
+/** A place that pings. */
+export interface Source {
   readonly name: string;
+  readonly netns: Pick<Netns, "capture" | "run">;
+}
+
+/** A place that pings, or that is pinged. */
+export interface Endpoint extends Source {
   readonly netns: Netns;
 }
 
@@ -53,7 +58,7 @@ wait
  * Waits until every source has had one reply from every target: until all nodes have learnt of each other. Resolves to
  * the pairs that had none.
  */
-export async function firstReplies(sources: readonly Endpoint[], targets: readonly Target[]): Promise<string[]> {
+export async function firstReplies(sources: readonly Source[], targets: readonly Target[]): Promise<string[]> {
   const silent = await Promise.all(
     sources.map(async (source) => {
       const others = targets.filter((target) => target.name !== source.name);
@@ -67,7 +72,7 @@ export async function firstReplies(sources: readonly Endpoint[], targets: readon
 }
 
 /** Pings every target from every source, a few packets each. A source is not asked to ping itself. */
-export async function pingMatrix(sources: readonly Endpoint[], targets: readonly Target[]): Promise<PingMatrix> {
+export async function pingMatrix(sources: readonly Source[], targets: readonly Target[]): Promise<PingMatrix> {
   const results: (readonly (PingResult | undefined)[])[] = [];
   let next = 0;
   const work = async (): Promise<void> => {
@@ -80,7 +85,7 @@ export async function pingMatrix(sources: readonly Endpoint[], targets: readonly
   return { sources: sources.map((s) => s.name), targets: targets.map((t) => t.name), results };
 }
 
-async function pingAll(source: Endpoint, targets: readonly Target[]): Promise<(PingResult | undefined)[]> {
+async function pingAll(source: Source, targets: readonly Target[]): Promise<(PingResult | undefined)[]> {
   const others = targets.filter((target) => target.name !== source.name).map((target) => target.address);
   const { stdout } = await source.netns.capture(["sh", "-c", PING_ALL, "ping", ...others]);
   const lines = new Map(stdout.split("\n").map((line) => [line.slice(0, line.indexOf(" ")), line]));

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { sleep, systemClock } from "../base/clock.ts";
-import { CommandError } from "./command.ts";
+import { describeError } from "../base/errors.ts";
+import { CommandError, type Output } from "./command.ts";
 import type { Daemon } from "./daemon.ts";
 import type { Endpoint } from "./ping.ts";
 import { isListening } from "./proc.ts";
@@ -40,32 +41,42 @@ export async function tcpThroughput(
   });
   try {
     await listening(server);
-    const argv = [
-      "iperf3",
-      "--client",
-      to.address,
-      "--port",
-      String(PORT),
-      "--time",
-      String(options.seconds),
-      "--parallel",
-      String(options.streams ?? 1),
-      ...(options.bitrate === undefined ? [] : ["--bitrate", String(options.bitrate)]),
-      ...(options.reverse === true ? ["--reverse"] : []),
-      "--json",
-    ];
+    const argv = iperfClient(to.address, { port: PORT, ...options });
     const output = await from.netns.capture(argv, { timeout: options.seconds * 1000 + 10_000 });
-    const report = parseReport(output.stdout);
-    const rate = report.end?.sum_received?.bits_per_second;
-    if (rate === undefined || report.error !== undefined) {
-      throw new Error(
-        `iperf3 from ${from.name} to ${to.name}: ${report.error ?? new CommandError(argv, output).message}`,
-      );
+    try {
+      return iperfRate(argv, output);
+    } catch (cause) {
+      throw new Error(`iperf3 from ${from.name} to ${to.name}: ${describeError(cause)}`, { cause });
     }
-    return rate;
   } finally {
     await server.kill();
   }
+}
+
+/** What an iperf3 client is told. */
+export interface IperfOptions {
+  readonly port: number;
+  readonly seconds: number;
+  readonly streams?: number;
+  readonly bitrate?: number;
+  readonly reverse?: boolean;
+}
+
+/** The command line of an iperf3 that measures and reports for `iperfRate`. */
+export function iperfClient(address: string, { port, seconds, streams = 1, bitrate, reverse }: IperfOptions): string[] {
+  const argv = ["iperf3", "--client", address, "--port", String(port), "--time", String(seconds)];
+  const rate = bitrate === undefined ? [] : ["--bitrate", String(bitrate)];
+  return [...argv, "--parallel", String(streams), ...rate, ...(reverse === true ? ["--reverse"] : []), "--json"];
+}
+
+/** Bits per second, as the receiver counted them. Throws with iperf3's words where it failed. */
+export function iperfRate(argv: readonly string[], output: Output): number {
+  const report = parseReport(output.stdout);
+  const rate = report.end?.sum_received?.bits_per_second;
+  if (rate === undefined || report.error !== undefined) {
+    throw new Error(report.error ?? new CommandError(argv, output).message);
+  }
+  return rate;
 }
 
 // A server that is asked too early would refuse the connection.
