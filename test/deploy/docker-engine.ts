@@ -49,7 +49,10 @@ export class DockerEngine {
         `--exec-root=${at("run")}`,
         `--pidfile=${at("pid")}`,
         `--host=unix://${at("docker.sock")}`,
-        ...["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none"],
+        "--iptables=false",
+        "--ip6tables=false",
+        "--ip-forward=false",
+        "--bridge=none",
       ],
       { name: "dockerd", log: at("dockerd.log") },
     );
