@@ -1,9 +1,11 @@
 import { defineConfig } from "vitest/config";
 
-// What measures times, fills both cores or builds the programs again, and would fail beside another lab, or make it fail.
+// What measures times, fills both cores, builds the programs again or looks at all namespaces of the machine, and would
+// fail beside another lab, or make it fail.
 const ALONE = [
   "bench",
   "gc",
+  "lab",
   "lab-command",
   "live-change",
   "load",
