@@ -40,7 +40,8 @@ export type KeyChange =
   | { readonly kind: "delete"; readonly key: string; readonly modRevision: string };
 
 export interface FollowHandler {
-  onSnapshot(keys: readonly KeyValue[], revision: string): void;
+  /** `historyLost` for a store that does not continue the one followed before: an empty or an older data directory. */
+  onSnapshot(keys: readonly KeyValue[], revision: string, historyLost: boolean): void;
   onChanges(changes: readonly KeyChange[], revision: string): void;
   /** An error when contact is lost, undefined when it is back. */
   onState(error: EtcdError | undefined): void;
@@ -91,6 +92,8 @@ class Follower {
   readonly #backoff: Backoff;
   readonly #what: string;
   #position: Position | undefined;
+  /** The last that there was. */
+  #former: Position | undefined;
   #relistAt = 0;
   #lost = false;
   #fragments: KeyChange[] = [];
@@ -129,7 +132,8 @@ class Follower {
     const listing = await this.#unlessAborted(list(this.#source, this.#prefix));
     if (!listing) return undefined;
     const { header, keys } = listing;
-    this.#position = {
+    const historyLost = this.#former !== undefined && !this.#continues(this.#former, header);
+    this.#former = this.#position = {
       next: BigInt(header.revision) + 1n,
       term: BigInt(header.raft_term),
       cluster: header.cluster_id,
@@ -137,7 +141,7 @@ class Follower {
     // Spread out, so that nodes that started together do not list together for ever.
     this.#relistAt = this.#source.clock.now() + this.#timing.relist * (1 + this.#source.random());
     this.#report(undefined);
-    this.#handler.onSnapshot(keys, header.revision);
+    this.#handler.onSnapshot(keys, header.revision, historyLost);
     return this.#position;
   }
 

@@ -260,3 +260,28 @@ test("a lease on everything, which overlaps our own, does not cut off those that
   expect(peers()).toEqual([B]);
   expect(table.problems).toEqual([expect.stringContaining("overlap: the latter is not routed")]);
 });
+
+test("what a store without its history misses stays until it is dropped, and yields to whatever is there", () => {
+  const C = "subnets/10.5.3.0-24";
+  const { table, keys, peers, put, drop } = setUp(
+    row(A, value("192.0.2.1")),
+    row(B, value("192.0.2.2")),
+    row(C, value("192.0.2.3")),
+  );
+  table.keepMissing();
+  table.applySnapshot([], "2");
+  expect(peers()).toEqual([A, B, C]);
+  // Their revisions are no longer those of the old store: a new lease counts as the older one whatever its number.
+  const inB = row("subnets/10.5.2.0-25", value("192.0.2.9"), { createRevision: "9999", modRevision: "9999" });
+  put(inB);
+  expect(peers()).toEqual([A, inB.key, C].toSorted());
+  put(row(A, value("192.0.2.1"), { createRevision: "3", modRevision: "3" }));
+  table.applySnapshot([row(A, value("192.0.2.1"), { createRevision: "3", modRevision: "3" }), inB], "10000");
+  expect(keys()).toEqual([A, B, inB.key, C].toSorted());
+  drop(B);
+  expect(keys()).toEqual([A, inB.key, C].toSorted());
+  table.dropMissing();
+  expect(keys()).toEqual([A, inB.key].toSorted());
+  table.applySnapshot([], "10001");
+  expect(keys()).toEqual([]);
+});

@@ -23,6 +23,9 @@ const MOST_CHARACTERS = 64 * 1024 * 1024;
 const MOST_MALFORMED = 1000;
 const MOST_PROBLEMS = 100;
 
+// Of a lease that is kept although its key is missing: whatever is there is older, so that it takes nothing from anybody.
+const YOUNGEST = String(2n ** 63n - 1n);
+
 interface Known {
   /** The row that `lease` was read from: not the newest one where that was malformed. */
   readonly row: LeaseRow;
@@ -47,6 +50,8 @@ export class LeaseTable {
   readonly #refused = new Map<LeaseKey, string>();
   readonly #index = new PrefixIndex();
   readonly #listeners = new Set<() => void>();
+  /** Leases whose keys are missing, kept until `dropMissing`; undefined while what is missing goes at once. */
+  #missing: Set<LeaseKey> | undefined;
   #characters = 0;
   /** Whether a lease was left out for want of room since the last snapshot. */
   #full = false;
@@ -65,7 +70,9 @@ export class LeaseTable {
     let changed = false;
     // Departures first, so that a subnet which changed its key does not overlap itself for a moment.
     for (const key of [...this.#known.keys(), ...this.#malformed.keys()]) {
-      if (!keys.has(key) && this.#delete(key)) changed = true;
+      if (keys.has(key)) continue;
+      if (this.#missing && this.#known.has(key)) this.#keep(key, this.#missing);
+      else if (this.#delete(key)) changed = true;
     }
     this.#full = false;
     // The oldest first: they stay where there are too many, and what comes later changes no verdict on them.
@@ -81,6 +88,20 @@ export class LeaseTable {
       if (change.kind === "put" ? this.#put(change.entry) : this.#delete(change.key)) changed = true;
     }
     this.#revision = revision;
+    if (changed) this.#notify();
+  }
+
+  /** From now on a lease that is missing in a snapshot is kept, the last of all to be routed. */
+  keepMissing(): void {
+    this.#missing ??= new Set();
+  }
+
+  /** Ends that, and forgets the leases that are still missing. */
+  dropMissing(): void {
+    const missing = [...(this.#missing ?? [])];
+    this.#missing = undefined;
+    let changed = false;
+    for (const key of missing) if (this.#delete(key)) changed = true;
     if (changed) this.#notify();
   }
 
@@ -161,6 +182,7 @@ export class LeaseTable {
       return before !== undefined && before.row.createRevision !== row.createRevision && this.#forget(row.key);
     }
     this.#malformed.delete(row.key);
+    this.#missing?.delete(row.key);
     if (!this.#hasRoom(row, before)) return false;
     this.#leases = undefined;
     this.#characters += sizeOf(row) - (before ? sizeOf(before.row) : 0);
@@ -175,6 +197,14 @@ export class LeaseTable {
     return true;
   }
 
+  #keep(key: LeaseKey, missing: Set<LeaseKey>): void {
+    const known = this.#known.get(key);
+    if (!known || missing.has(key)) return;
+    missing.add(key);
+    this.#known.set(key, { ...known, row: { ...known.row, createRevision: YOUNGEST } });
+    this.#judgeAround(known.lease, known.row);
+  }
+
   #delete(key: string): boolean {
     this.#malformed.delete(key);
     return this.#forget(key);
@@ -184,6 +214,7 @@ export class LeaseTable {
     const known = this.#known.get(key);
     if (!known) return false;
     this.#known.delete(key);
+    this.#missing?.delete(key);
     this.#leases = undefined;
     this.#characters -= sizeOf(known.row);
     this.#refused.delete(key);

@@ -52,8 +52,8 @@ export class EtcdRegistry implements Registry {
       this.#client,
       this.#base,
       {
-        onSnapshot: (keys, revision) =>
-          handler.onSnapshot({ revision, entries: keys.map((found) => this.#entry(found)) }),
+        onSnapshot: (keys, revision, historyLost) =>
+          handler.onSnapshot({ revision, entries: keys.map((found) => this.#entry(found)) }, historyLost),
         onChanges: (changes, revision) =>
           handler.onChanges(
             changes.map((change) =>

@@ -101,10 +101,11 @@ export class MemoryRegistry implements Registry {
         const due = next === -1 || generation !== etcd.generation || etcd.clock.now() >= relistAt;
         const events = due ? undefined : etcd.since(this.#prefix, next);
         if (!events) {
+          const historyLost = generation !== etcd.generation;
           relistAt = etcd.clock.now() + etcd.relistMs;
           generation = etcd.generation;
           next = etcd.revision + 1;
-          handler.onSnapshot(this.#snapshot());
+          handler.onSnapshot(this.#snapshot(), historyLost);
         } else if (events.length > 0) {
           const last = events.at(-1)?.revision ?? next;
           next = last + 1;

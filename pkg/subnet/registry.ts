@@ -73,7 +73,11 @@ export type Change =
   | { readonly kind: "delete"; readonly key: string; readonly modRevision: string };
 
 export interface FollowHandler {
-  onSnapshot(snapshot: Snapshot): void;
+  /**
+   * `historyLost` says that the store does not continue the one that was followed before, as with an empty or an older data
+   * directory: that a key is missing then says nothing of whoever wrote it.
+   */
+  onSnapshot(snapshot: Snapshot, historyLost: boolean): void;
   /** Never empty. `revision` is that of the last change. */
   onChanges(changes: readonly Change[], revision: string): void;
   /**

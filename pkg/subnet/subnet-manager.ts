@@ -44,6 +44,10 @@ export interface SubnetManagerOptions {
 const SESSION_RENEWAL_MS = 10_000;
 const SESSION_RETRY_MS = 2000;
 
+// An etcd that has lost its history knows nobody at first. Whoever lives takes its lease back within seconds; who has not
+// by then is gone. flannel's nodes look at theirs more rarely.
+const KEEP_MS = 300_000;
+
 // A race is lost to somebody who got a subnet, so that even very many nodes come to an end; this many means a fault.
 const MOST_RACES = 200;
 // Nodes that yield to each other may hold the last subnets for a moment: out of subnets is what stays so.
@@ -62,6 +66,7 @@ export class SubnetManager {
   readonly #lock = new Lock();
   readonly #listeners = new Set<() => void>();
   #problem: string | undefined;
+  #cancelKeeping: () => void = () => undefined;
 
   constructor(options: SubnetManagerOptions) {
     const { registry, clock, random, log, node, ttl } = options;
@@ -174,11 +179,12 @@ export class SubnetManager {
   async follow(signal: AbortSignal): Promise<void> {
     try {
       await this.#options.registry.follow(signal, {
-        onSnapshot: (snapshot) => this.#onSnapshot(snapshot),
+        onSnapshot: (snapshot, historyLost) => this.#onSnapshot(snapshot, historyLost),
         onChanges: (changes, revision) => this.#onChanges(changes, revision),
         onState: (error) => (error ? this.#contact.lost("watch", error) : this.#contact.back("watch")),
       });
     } finally {
+      this.#cancelKeeping();
       this.#contact.ended("watch");
     }
   }
@@ -271,11 +277,22 @@ export class SubnetManager {
     this.#contact.ended("session");
   }
 
-  #onSnapshot(snapshot: Snapshot): void {
+  #onSnapshot(snapshot: Snapshot, historyLost: boolean): void {
+    // What a former run has left may be from a later time than the store that there is now.
+    if (historyLost || BigInt(snapshot.revision) < BigInt(this.table.revision)) this.#keep();
     this.table.applySnapshot(snapshot.entries, snapshot.revision);
     const { own } = this;
     const entry = own && snapshot.entries.find((entry) => entry.key === own.key);
     if (own && entry?.modRevision !== own.modRevision) this.#hold.wake();
+  }
+
+  // The routes of nodes that live must not be missing until they have told that they do.
+  #keep(): void {
+    const { clock, log } = this.#options;
+    log.warn("etcd has lost its history, keeping what was known for a while", { keptMs: KEEP_MS });
+    this.table.keepMissing();
+    this.#cancelKeeping();
+    this.#cancelKeeping = clock.after(KEEP_MS, () => this.table.dropMissing());
   }
 
   #onChanges(changes: readonly Change[], revision: string): void {

@@ -341,6 +341,7 @@ export function registryContract(name: string, make: (relistMs: number) => Promi
         client.heal();
         await until(() => follower.snapshots.length === 2);
         expect(follower.snapshots[1]?.entries).toEqual([added]);
+        expect(follower.historyLost).toEqual([false, false]);
         expect(follower.states).toEqual([expect.any(RegistryUnavailableError), undefined]);
         await other.create("subnets/newer", "1", "0");
         await until(() => follower.changes.length === 1);
@@ -367,6 +368,7 @@ export function registryContract(name: string, make: (relistMs: number) => Promi
         await store.startEmpty();
         await until(() => follower.snapshots.length === 2);
         expect(follower.snapshots[1]).toEqual({ revision: "1", entries: [] });
+        expect(follower.historyLost).toEqual([false, true]);
         await persist(() => registry.create("subnets/c", "1", "0"));
         await until(() => follower.changes.length === 1);
         expect(follower.keys()).toEqual(["subnets/c"]);
@@ -391,6 +393,8 @@ export function registryContract(name: string, make: (relistMs: number) => Promi
 /** Follows a registry and keeps what it was told; refuses what may never happen. */
 class Recorder implements FollowHandler {
   readonly snapshots: Snapshot[] = [];
+  /** Of each snapshot: whether the store had lost its history. */
+  readonly historyLost: boolean[] = [];
   readonly changes: Change[] = [];
   readonly states: (Error | undefined)[] = [];
   readonly done: Promise<void>;
@@ -404,9 +408,10 @@ class Recorder implements FollowHandler {
     this.done = registry.follow(this.#stop.signal, this);
   }
 
-  onSnapshot(snapshot: Snapshot): void {
+  onSnapshot(snapshot: Snapshot, historyLost: boolean): void {
     expect(this.#stopped).toBe(false);
     this.snapshots.push(snapshot);
+    this.historyLost.push(historyLost);
     this.revision = BigInt(snapshot.revision);
     this.#table.clear();
     for (const entry of snapshot.entries) this.#table.set(entry.key, entry);

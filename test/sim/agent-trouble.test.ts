@@ -152,6 +152,64 @@ test("etcd gone: the data plane goes on, the agent says so, and catches up", asy
   expect(new Set(a.programmed?.peers)).toEqual(new Set([b.key, c.key]));
 });
 
+/** The peers that each of the node's passes was asked for, from now on. */
+function passesOf({ plane }: SimNode): string[][] {
+  const passes: string[][] = [];
+  const reconcile = plane.reconcile.bind(plane);
+  plane.reconcile = (want) => {
+    passes.push(want.peers.map((peer) => peer.key));
+    return reconcile(want);
+  };
+  return passes;
+}
+
+test("etcd that comes back empty: no live peer is ever without a route, a dead one goes after five minutes", async () => {
+  cluster.config();
+  const [a, b, dead] = [cluster.node(1), cluster.node(2), cluster.node(3)];
+  for (const node of [a, b, dead]) await node.start();
+  const keys = [a.key, b.key];
+  await dead.stop();
+  const passes = passesOf(a);
+  b.registry.cutOff = true;
+  cluster.etcd.wipe();
+  cluster.config();
+  await cluster.clock.advance(10_000);
+  b.registry.cutOff = false;
+  await cluster.clock.advance(MINUTE);
+  expect(Object.keys(cluster.leases()).toSorted()).toEqual(keys.toSorted());
+  expect(passes.length).toBeGreaterThan(0);
+  expect(passes.filter((peers) => !peers.includes(b.key))).toEqual([]);
+  expect(passes.at(-1)).toContain(dead.key);
+  expect(a.log.sentences("warn")).toEqual([
+    "etcd has lost its history, keeping what was known for a while",
+    "not ready, no new pods",
+    "lease lost",
+  ]);
+  await cluster.clock.advance(5 * MINUTE);
+  expect(a.programmed?.peers).toEqual([b.key]);
+});
+
+test("etcd emptied while the agent was stopped: it keeps what it knew until the others are back", async () => {
+  cluster.config();
+  const [a, b] = [cluster.node(1), cluster.node(2)];
+  await a.start();
+  await b.start();
+  await cluster.clock.advance(2_000);
+  const { key } = b;
+  await a.stop();
+  b.registry.cutOff = true;
+  cluster.etcd.wipe();
+  cluster.config();
+  await a.start();
+  await cluster.clock.advance(5_000);
+  expect(a.ready).toBe(true);
+  expect(a.programmed?.peers).toEqual([key]);
+  b.registry.cutOff = false;
+  await cluster.clock.advance(MINUTE);
+  await cluster.clock.advance(5 * MINUTE);
+  expect(a.programmed?.peers).toEqual([key]);
+});
+
 test("a lost lease is taken back, the same subnet", async () => {
   cluster.config();
   const node = cluster.node(1);
