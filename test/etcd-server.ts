@@ -27,6 +27,7 @@ export class EtcdServer implements AsyncDisposable {
   #ports: readonly [number, number, number] = [0, 0, 0];
   #process: ChildProcess | undefined;
   #tls: Certificates | undefined;
+  #cluster: { readonly name: string; readonly members: Readonly<Record<string, EtcdServer>> } | undefined;
   readonly #args: readonly string[];
 
   /** `args` are further arguments for etcd. */
@@ -51,6 +52,28 @@ export class EtcdServer implements AsyncDisposable {
     return this.#ports[0];
   }
 
+  /** Servers of one cluster, that serve. */
+  static async cluster(size: number): Promise<readonly EtcdServer[]> {
+    const members = Object.fromEntries(Array.from({ length: size }, (_, i) => [`m${i + 1}`, new EtcdServer()]));
+    const servers = Object.values(members);
+    await Promise.all(servers.map((server) => server.reserve()));
+    for (const [name, server] of Object.entries(members)) server.#cluster = { name, members };
+    await Promise.all(servers.map((server) => server.start()));
+    return servers;
+  }
+
+  /** Whether it leads its cluster. */
+  async leads(): Promise<boolean> {
+    const status = await this.ctl("endpoint", "status", "--write-out=json");
+    // As text: the ids have 64 bits, more than a JavaScript number holds.
+    const [member, leader] = [/"member_id":(\d+)/, /"leader":(\d+)/].map((id) => id.exec(status)?.[1]);
+    return member === leader;
+  }
+
+  get #peerUrl(): string {
+    return `http://127.0.0.1:${this.#ports[1]}`;
+  }
+
   /** Makes etcd demand client certificates of this authority from the next start on. */
   useTls(certificates: Certificates): void {
     this.#tls = certificates;
@@ -64,11 +87,12 @@ export class EtcdServer implements AsyncDisposable {
   /** Starts it, again on the same ports and data directory, and waits until it serves. */
   async start(): Promise<void> {
     await this.reserve();
-    const [client, peer, metrics] = this.#ports;
+    const [client, , metrics] = this.#ports;
     const tls = this.#tls;
-    const peerUrl = `http://127.0.0.1:${peer}`;
+    const { name, members } = this.#cluster ?? { name: "m1", members: { m1: this } };
+    const peerUrl = this.#peerUrl;
     const flags = {
-      name: "m1",
+      name,
       "data-dir": join(this.dir, "data"),
       logger: "zap",
       "log-level": "error",
@@ -78,10 +102,13 @@ export class EtcdServer implements AsyncDisposable {
       "listen-metrics-urls": `http://127.0.0.1:${metrics}`,
       "listen-peer-urls": peerUrl,
       "initial-advertise-peer-urls": peerUrl,
-      "initial-cluster": `m1=${peerUrl}`,
-      // A lone member elects itself within this: it serves after 50 ms instead of 1.5 s, and grants leases of 1 s.
-      "heartbeat-interval": "10",
-      "election-timeout": "100",
+      "initial-cluster": Object.entries(members)
+        .map(([each, server]) => `${each}=${server.#peerUrl}`)
+        .join(),
+      // A lone member elects itself within this: it serves after 50 ms instead of 1.5 s, and grants leases of 1 s. Several
+      // need time to hear of each other on a busy machine.
+      "heartbeat-interval": this.#cluster ? "50" : "10",
+      "election-timeout": this.#cluster ? "500" : "100",
       ...(tls && {
         "client-cert-auth": "true",
         "trusted-ca-file": tls.ca,

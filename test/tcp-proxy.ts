@@ -1,5 +1,6 @@
 import type { Server, Socket } from "node:net";
 import { connect, createServer } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 
 /** One client's way to a server, with the faults of a network: see the methods. */
 export class TcpProxy implements AsyncDisposable {
@@ -9,9 +10,11 @@ export class TcpProxy implements AsyncDisposable {
   readonly #server: Server;
   readonly #target: number;
   readonly #pairs = new Set<readonly [client: Socket, server: Socket]>();
+  readonly #stranded = new WeakSet<readonly [client: Socket, server: Socket]>();
   #refuses = false;
   #silent = { up: false, down: false };
   #left = Infinity;
+  #delayMs = 0;
 
   private constructor(server: Server, port: number, target: number) {
     this.#server = server;
@@ -51,6 +54,16 @@ export class TcpProxy implements AsyncDisposable {
     this.#silent = { up: false, down: true };
   }
 
+  /** Lets nothing through any more on what is open now; new connections work. A firewall that has forgotten them. */
+  strand(): void {
+    for (const pair of this.#pairs) this.#stranded.add(pair);
+  }
+
+  /** Holds back what the server says for so many milliseconds. */
+  slow(ms: number): void {
+    this.#delayMs = ms;
+  }
+
   /** Resets every connection, once, when so many more bytes have come from the server. */
   resetAfter(bytes: number): void {
     this.#left = bytes;
@@ -76,16 +89,22 @@ export class TcpProxy implements AsyncDisposable {
     }
     const server = connect(this.#target, "127.0.0.1");
     const pair = [client, server] as const;
+    let slowed = false;
+    let held = Promise.resolve();
     this.#pairs.add(pair);
-    client.on("data", (bytes) => void (this.#silent.up || server.write(bytes)));
+    client.on("data", (bytes) => void (this.#silent.up || this.#stranded.has(pair) || server.write(bytes)));
     server.on("data", (bytes) => {
       this.#left -= bytes.length;
       if (this.#left < 0) {
         this.#left = Infinity;
         this.resets += 1;
         this.reset();
-      } else if (!this.#silent.down) {
-        client.write(bytes);
+      } else if (!this.#silent.down && !this.#stranded.has(pair)) {
+        if (this.#delayMs === 0 && !slowed) return void client.write(bytes);
+        slowed = true;
+        const due = performance.now() + this.#delayMs;
+        // One after the other: where the delay gets shorter, later bytes must not overtake.
+        held = held.then(() => delay(Math.max(0, due - performance.now()))).then(() => void client.write(bytes));
       }
     });
     for (const socket of pair) {

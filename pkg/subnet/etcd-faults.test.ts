@@ -133,4 +133,57 @@ describe.skipIf(noEtcd)(`a real etcd in trouble${noEtcd ? `: ${noEtcd}` : ""}`, 
     expect(await registry.get("config")).toBeUndefined();
     registry.close();
   });
+
+  /** Follows with the timing of an agent. */
+  async function followed(endpoint: string) {
+    const registry = await EtcdRegistry.open({ endpoints: [endpoint], prefix: PREFIX }, DEPS);
+    const stop = new AbortController();
+    const told: string[] = [];
+    const following = registry.follow(stop.signal, {
+      onSnapshot: () => told.push("snapshot"),
+      onChanges: (changes) => told.push(`${changes.length} changes`),
+      onState: (error) => told.push(error ? "lost" : "back"),
+    });
+    await until(() => told.length === 1);
+    const end = async (): Promise<void> => {
+      stop.abort();
+      await following;
+      registry.close();
+    };
+    return { told, end };
+  }
+
+  test.concurrent("a connection that a firewall has forgotten is given up", { timeout: 60_000 }, async () => {
+    await using server = await EtcdServer.started();
+    await using proxy = await TcpProxy.to(server.port);
+    const { told, end } = await followed(`http://127.0.0.1:${proxy.port}`);
+    proxy.strand();
+    await server.ctl("put", `${PREFIX}/subnets/a`, "1");
+    await until(() => told.length === 4);
+    expect(told).toEqual(["snapshot", "lost", "back", "1 changes"]);
+    await end();
+  });
+
+  test.concurrent(
+    "a member without a leader ends the watch before the next probe is due",
+    { timeout: 60_000 },
+    async () => {
+      await using made = new AsyncDisposableStack();
+      const members = await EtcdServer.cluster(3);
+      for (const member of members) made.use(member);
+      const [ours, ...others] = members;
+      if (!ours) throw new Error("no members");
+      const { told, end } = await followed(ours.endpoint);
+      await Promise.all(others.map((member) => member.freeze()));
+      const frozen = performance.now();
+      await until(() => told.length === 2);
+      expect(performance.now() - frozen).toBeLessThan(9_000); // 3 s on a quiet machine; by the probe alone it is 13 s
+      for (const member of others) member.thaw();
+      await until(() => told.length === 3);
+      await ours.ctl("put", `${PREFIX}/subnets/a`, "1");
+      await until(() => told.length === 4);
+      expect(told).toEqual(["snapshot", "lost", "back", "1 changes"]);
+      await end();
+    },
+  );
 });

@@ -1,8 +1,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseAddr } from "../../pkg/addr/addr.ts";
-import { parseInterfaceAddr, parsePrefix } from "../../pkg/addr/prefix.ts";
 import type { Agent, Ending } from "../../pkg/agent/agent.ts";
 import type { AgentConfig } from "../../pkg/agent/config.ts";
 import { runAgent } from "../../pkg/agent/run-agent.ts";
@@ -17,8 +15,9 @@ import { MemoryEtcd } from "../../pkg/subnet/memory-etcd.ts";
 import { MemoryRegistry } from "../../pkg/subnet/memory-registry.ts";
 import { readSubnetEnv } from "../../pkg/subnetenv/file.ts";
 import type { SubnetEnv } from "../../pkg/subnetenv/subnet-env.ts";
+import { addRoute, addUnderlay, agentConfig, PREFIX } from "./agent-config.ts";
 
-export const PREFIX = "/coreos.com/network";
+export { PREFIX } from "./agent-config.ts";
 
 /** A whole cluster in one process: real agents on an etcd, hosts, data planes and a clock in memory. */
 export class SimCluster {
@@ -76,36 +75,7 @@ export class SimNode {
     this.#cluster = cluster;
     this.#n = n;
     this.registry = new MemoryRegistry(cluster.etcd, PREFIX);
-    this.config = {
-      etcd: {
-        endpoints: ["memory://etcd"],
-        prefix: PREFIX,
-        keyFile: undefined,
-        certFile: undefined,
-        caFile: undefined,
-        username: undefined,
-        password: undefined,
-      },
-      underlay: { iface: [], ifaceRegex: [], ifaceCanReach: undefined, publicIp: {} },
-      subnetFile: join(dir, "run", "subnet.env"),
-      leaseTtl: 86_400,
-      renewMargin: 3_600,
-      ipMasq: true,
-      ipMasqRandomFully: true,
-      forwardRules: true,
-      resync: 60,
-      healthz: undefined,
-      stateDir: join(dir, "state"),
-      runDir: join(dir, "run"),
-      nodeName: `node${n}`,
-      dataplane: "tun",
-      verifySender: "default",
-      offload: "auto",
-      packetThreads: 1,
-      logLevel: "info",
-      logFormat: "json",
-      ...changes,
-    };
+    this.config = agentConfig(n, dir, changes);
     this.setAddress(`192.0.2.${n}/24`, `2001:db8::${n}/64`);
     this.route("0.0.0.0/0", "192.0.2.254");
     this.route("::/0", "2001:db8::ff");
@@ -155,24 +125,13 @@ export class SimNode {
   /** Replaces the addresses of eth0. */
   setAddress(...addresses: readonly string[]): void {
     if (this.#hasEth0) void this.host.apply([{ kind: "delete-link", dev: "eth0" }]);
-    this.host.addLink({
-      name: "eth0",
-      index: 2,
-      up: true,
-      addresses: addresses.map((text) => {
-        const address = parseInterfaceAddr(text);
-        if (!address) throw new Error(`bad test address ${text}`);
-        return { ...address, scope: "global", deprecated: false, dynamic: false, temporary: false };
-      }),
-    });
+    addUnderlay(this.host, ...addresses);
     this.#hasEth0 = true;
   }
   #hasEth0 = false;
 
   route(dst: string, via: string): void {
-    const [prefix, gateway] = [parsePrefix(dst), parseAddr(via)];
-    if (!prefix || !gateway) throw new Error(`bad test route ${dst} via ${via}`);
-    void this.host.apply([{ kind: "route", route: { dst: prefix, via: gateway, dev: "eth0" } }]);
+    addRoute(this.host, dst, via);
   }
 
   /** Starts the agent and lets it do what it can without waiting. */
