@@ -1,6 +1,6 @@
 import { sameAddr } from "../addr/addr.ts";
 import { FAMILIES, type PerFamily } from "../addr/family.ts";
-import { type Prefix, samePrefix } from "../addr/prefix.ts";
+import { formatPrefix, type Prefix, samePrefix } from "../addr/prefix.ts";
 import type { Random } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
@@ -70,6 +70,7 @@ export class Acquisition {
     if (candidate) return this.#adopt(candidate);
     const taken = survey.claims.filter((claim) => !this.#givenBack.has(claim)).map((claim) => claim.subnet);
     const chosen = chooseSubnet(this.#wanted.network, taken, this.#previous, random, this.#candidates);
+    this.#tellOfPrevious(survey, chosen);
     // Should somebody else be faster, many are choosing: then among more, so that a thousand nodes which start together
     // do not fight over a hundred subnets again and again.
     this.#candidates *= 2;
@@ -140,6 +141,19 @@ export class Acquisition {
     if (!fits) return `${formatSubnet(claim.subnet)} is no subnet that the network config gives out`;
     const other = survey.overlap(claim.entry.key, claim.subnet, claim.entry.createRevision);
     return other && `${formatSubnet(claim.subnet)} overlaps the older lease ${describeClaim(other)}`;
+  }
+
+  // Pods of the last run, whose addresses now belong to another node, are the operator's to know of.
+  #tellOfPrevious(survey: Survey, chosen: PerFamily<Prefix>): void {
+    const { previous } = this.#wanted;
+    for (const family of FAMILIES) {
+      const before = previous[family];
+      if (!before || samePrefix(before, chosen[family])) continue;
+      const other = survey.overlap(formatLeaseKey(chosen), { [family]: before });
+      if (!other) continue;
+      const reason = `${formatPrefix(before)}, which this node had, is taken by ${describeClaim(other)}: pods that still have an address of it are not reached`;
+      this.#tellOnce("the subnet of the last run is taken, leasing another one", other.entry.key, reason);
+    }
   }
 
   async #adopt({ entry, subnet, lease }: Candidate): Promise<Held | undefined> {

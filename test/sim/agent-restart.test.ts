@@ -28,6 +28,43 @@ test("subnet, VTEP MAC and node id stay, and no key is written anew", async () =
   expect(node.ready).toBe(true);
 });
 
+describe("stopped for longer than the TTL", () => {
+  /** A node whose lease has run out while it was stopped, and the key that it had. */
+  async function expired(): Promise<{ node: SimNode; key: string }> {
+    cluster.config();
+    const node = cluster.node(1);
+    await node.start();
+    await cluster.clock.advance(2_000);
+    const { key } = node;
+    await node.stop();
+    await cluster.clock.advance(25 * 60 * MINUTE);
+    expect(cluster.leases()).toEqual({});
+    return { node, key };
+  }
+
+  test("it leases its subnet again, known from subnet.env or else from state.json", async () => {
+    const { node, key } = await expired();
+    await node.start();
+    expect([node.ready, node.key]).toEqual([true, key]);
+    await node.stop();
+    await cluster.clock.advance(25 * 60 * MINUTE);
+    rmSync(node.config.subnetFile);
+    await node.start();
+    expect([node.ready, node.key]).toEqual([true, key]);
+  });
+
+  test("where another node has it by now, it leases another one and names that node", async () => {
+    const { node, key } = await expired();
+    cluster.etcd.put(`${PREFIX}/${key}`, '{"PublicIP":"192.0.2.9","PublicIPv6":null,"BackendType":"vxlan"}');
+    await node.start();
+    expect(node.ready).toBe(true);
+    expect(node.key).not.toBe(key);
+    const warning = node.log.lines.find(({ sentence }) => sentence.startsWith("the subnet of the last run is taken"));
+    expect(warning?.fields["reason"]).toContain(`${key}, ${key.slice(8).replace("-", "/")} of node 192.0.2.9`);
+    expect(cluster.leases()[key]).toMatchObject({ PublicIP: "192.0.2.9" });
+  });
+});
+
 test("a node that lost its state takes its old lease back by its address, once its old self is dead", async () => {
   cluster.config();
   const node = cluster.node(1);

@@ -252,6 +252,18 @@ describe("renewal", () => {
     expect(renewals).toBeLessThanOrEqual(36);
   });
 
+  test("a lease that somebody has made shorter is renewed in time", async () => {
+    const cluster = new LeaseCluster();
+    const node = await settled(cluster, cluster.node("a"));
+    const key = node.own?.key ?? "";
+    const short = cluster.etcd.grant(60);
+    cluster.etcd.put(`${PREFIX}/${key}`, cluster.etcd.get(`${PREFIX}/${key}`)?.value ?? "", short);
+    await cluster.clock.advance(HOUR);
+    expect(leaseIdOf(cluster, key)).toBe(short);
+    expect(node.manager.ownState).toBe("held");
+    expect(node.log.sentences("warn")).toEqual([]);
+  });
+
   test("a jump of the wall clock changes nothing", async () => {
     const cluster = new LeaseCluster();
     const node = await settled(cluster, cluster.node("a"));
