@@ -1,0 +1,82 @@
+import { spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Mutation } from "./mutation.ts";
+
+/** What became of the tests that were asked for, those that were left out not counted. */
+export interface Outcome {
+  readonly passed: number;
+  readonly failed: number;
+  /** Of the first that failed, its first line; else why none ran. */
+  readonly reason: string;
+}
+
+interface Report {
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly message: string;
+    readonly assertionResults: readonly {
+      readonly fullName: string;
+      readonly status: string;
+      readonly failureMessages: readonly string[];
+    }[];
+  }[];
+}
+
+/** What vitest compares with a test's full name. */
+export function patternOf({ name, within }: Mutation["test"]): string {
+  return (within === undefined ? "" : `${escaped(within)}.*`) + escaped(name);
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
+
+/** Runs the tests in the working copy and tells of each how it went, in the same order. */
+export async function runTests(
+  directory: string,
+  tests: readonly Mutation["test"][],
+  signal: AbortSignal,
+): Promise<readonly Outcome[]> {
+  const file = join(directory, "mutation-report.json");
+  rmSync(file, { force: true });
+  const files = [...new Set(tests.map((test) => test.file))];
+  const pattern = [...new Set(tests.map(patternOf))].join("|");
+  const log = join(directory, "mutation.log");
+  await vitest(directory, [...files, "-t", pattern, "--reporter=json", `--outputFile=${file}`], log, signal);
+  const report = readReport(file, log);
+  return tests.map((test) => outcomeOf(report, join(directory, test.file), new RegExp(patternOf(test), "s")));
+}
+
+function readReport(file: string, log: string): Report {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Report;
+  } catch (cause) {
+    throw new Error(`vitest left no report: ${readFileSync(log, "utf8").slice(-2000)}`, { cause });
+  }
+}
+
+function outcomeOf({ testResults }: Report, file: string, pattern: RegExp): Outcome {
+  const suite = testResults.find(({ name }) => name === file);
+  const tests = suite?.assertionResults.filter(({ fullName }) => pattern.test(fullName)) ?? [];
+  const failed = tests.filter(({ status }) => status === "failed");
+  const passed = tests.filter(({ status }) => status === "passed");
+  const message = failed[0]?.failureMessages[0] ?? suite?.message ?? "vitest does not know the file";
+  return { passed: passed.length, failed: failed.length, reason: message.split("\n")[0] ?? "" };
+}
+
+function vitest(directory: string, args: readonly string[], log: string, signal: AbortSignal): Promise<void> {
+  const output = openSync(log, "w");
+  return new Promise((resolve, reject) => {
+    const child = spawn(join(directory, "node_modules/.bin/vitest"), ["run", ...args], {
+      cwd: directory,
+      stdio: ["ignore", output, output],
+      signal,
+      killSignal: "SIGTERM",
+    });
+    closeSync(output);
+    child.once("error", reject);
+    // Its status says no more than the report.
+    child.once("exit", () => resolve());
+  });
+}
