@@ -1,10 +1,21 @@
-import type { Mutation } from "./mutation.ts";
+import type { Edit, Mutation } from "./mutation.ts";
 
 const FOLLOW = "pkg/etcd/follow.ts";
 const CLIENT = "pkg/etcd/client.ts";
 const OUTAGE = "test/sim/etcd-outage.test.ts";
 const FAULTS = "pkg/subnet/etcd-faults.test.ts";
 const CONTRACT = { file: "pkg/subnet/etcd-registry.test.ts", writtenIn: "test/contract/registry.ts" };
+
+const NO_PROBE: Edit = {
+  file: FOLLOW,
+  find: "} else if (now >= probeAt) {",
+  replace: "} else if (now === Infinity) {",
+};
+const NO_KEEPALIVE: Edit = {
+  file: CLIENT,
+  find: '  "grpc.keepalive_time_ms": 10_000,\n  "grpc.keepalive_timeout_ms": 5000,\n',
+  replace: "",
+};
 
 // Whatever etcd does, the agent goes on; these are all the places where it would not.
 export const ETCD: readonly Mutation[] = [
@@ -70,29 +81,27 @@ export const ETCD: readonly Mutation[] = [
   },
   {
     fault: "etcd is frozen: the watch",
-    handling: "a quiet watch is probed",
-    edits: [{ file: FOLLOW, find: "} else if (now >= probeAt) {", replace: "} else if (now === Infinity) {" }],
+    handling: "a quiet watch is probed, and there is HTTP/2 keepalive: either notices",
+    edits: [NO_PROBE, NO_KEEPALIVE],
     test: { file: FAULTS, name: "an etcd that hangs for 15 s is noticed" },
   },
   {
     fault: "etcd is black-holed both ways",
-    handling: "a probe that fails counts as lost contact, and the way is opened anew",
-    edits: [
-      { file: FOLLOW, find: 'if ("error" in probed) throw probed.error;', replace: 'if ("error" in probed) return;' },
-    ],
+    handling: "the same, and the way is opened anew",
+    edits: [NO_PROBE, NO_KEEPALIVE],
     test: { ...CONTRACT, name: "an etcd that falls silent without closing anything is noticed, and heals" },
   },
   {
     fault: "the connection is half open: a firewall has forgotten it",
-    handling: "HTTP/2 keepalive",
-    edits: [
-      {
-        file: CLIENT,
-        find: '  "grpc.keepalive_time_ms": 10_000,\n  "grpc.keepalive_timeout_ms": 5000,\n',
-        replace: "",
-      },
-    ],
+    handling: "the same",
+    edits: [NO_PROBE, NO_KEEPALIVE],
     test: { file: FAULTS, name: "a connection that a firewall has forgotten is given up" },
+  },
+  {
+    fault: "etcd answers pings, but has no quorum",
+    handling: "a probe that fails counts as lost contact",
+    edits: [NO_PROBE],
+    test: { file: "pkg/etcd/follow.test.ts", name: "a probe that fails while the stream is quiet counts as lost" },
   },
   {
     fault: "etcd is restarted with the same data directory",

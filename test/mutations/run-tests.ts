@@ -71,6 +71,8 @@ function vitest(directory: string, args: readonly string[], log: string, signal:
     const child = spawn(join(directory, "node_modules/.bin/vitest"), ["run", ...args], {
       cwd: directory,
       stdio: ["ignore", output, output],
+      // Wrong decisions show among fewer.
+      env: { ...process.env, FUZZ_PACKETS: "200000" },
       signal,
       killSignal: "SIGTERM",
     });

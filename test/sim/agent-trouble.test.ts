@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { formatAddr } from "../../pkg/addr/addr.ts";
 import { DataplaneError } from "../../pkg/dataplane/dataplane.ts";
@@ -285,6 +285,23 @@ test("a subnet.env that is deleted or changed is written again at once", async (
   expect(new Set(node.log.sentences("warn"))).toEqual(
     new Set(["somebody changed or removed subnet.env, written again"]),
   );
+});
+
+test("a subnet.env that cannot be written takes no new pods, and is tried again", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  const { subnetFile } = node.config;
+  // As on a full disk, where it cannot be made either.
+  mkdirSync(`${subnetFile}.0.tmp`, { recursive: true });
+  mkdirSync(subnetFile);
+  await node.start();
+  await cluster.clock.advance(MINUTE);
+  expect(node.ready).toBe(false);
+  expect(node.cni).toMatchObject({ state: "not-ready", message: expect.stringContaining("subnet.env") });
+  rmSync(subnetFile, { recursive: true });
+  await cluster.clock.advance(2 * MINUTE);
+  expect(node.ready).toBe(true);
+  expect(node.cni).toMatchObject({ state: "ready" });
 });
 
 test("a run directory that is wiped is filled again at the next resync", async () => {
