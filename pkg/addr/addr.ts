@@ -27,10 +27,12 @@ export function formatAddr(addr: Addr): string {
 /** Network byte order, 4 or 16 bytes. */
 export function addrBytes(addr: Addr): Uint8Array {
   const bytes = new Uint8Array(ADDR_BITS[addr.family] / 8);
-  let rest = addr.value;
-  for (let i = bytes.length - 1; i >= 0; i--) {
-    bytes[i] = Number(rest & 0xffn);
-    rest >>= 8n;
+  const view = new DataView(bytes.buffer);
+  if (addr.family === 4) {
+    view.setUint32(0, Number(addr.value));
+  } else {
+    view.setBigUint64(0, addr.value >> 64n);
+    view.setBigUint64(8, addr.value); // the lower half: it takes its argument modulo 2^64
   }
   return bytes;
 }
@@ -39,9 +41,9 @@ export function addrBytes(addr: Addr): Uint8Array {
 export function addrFromBytes(bytes: Uint8Array): Addr {
   if (bytes.length !== 4 && bytes.length !== 16)
     throw new RangeError(`an address has 4 or 16 bytes, not ${bytes.length}`);
-  let value = 0n;
-  for (const byte of bytes) value = (value << 8n) | BigInt(byte);
-  return { family: bytes.length === 4 ? 4 : 6, value };
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  if (bytes.length === 4) return { family: 4, value: BigInt(view.getUint32(0)) };
+  return { family: 6, value: (view.getBigUint64(0) << 64n) | view.getBigUint64(8) };
 }
 
 /** IPv4 before IPv6, then by number: negative, zero or positive. */

@@ -20,9 +20,11 @@ export function macBytes(mac: Mac): Uint8Array {
   return Uint8Array.from(mac.split(":"), (part) => Number.parseInt(part, 16));
 }
 
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 /** The address in the first six bytes of `bytes`. */
 export function macFromBytes(bytes: Uint8Array): Mac {
-  return Array.from(bytes.subarray(0, 6), (byte) => byte.toString(16).padStart(2, "0")).join(":") as Mac;
+  return Array.from(bytes.subarray(0, 6), (byte) => HEX[byte]).join(":") as Mac;
 }
 
 /** A random unicast address of the locally administered range (IEEE 802-2014 section 8.4), from a source in [0, 1). */

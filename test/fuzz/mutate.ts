@@ -53,6 +53,8 @@ const ETHERTYPES = ["0806", "8100", "86dd", "0800", "8847", "0026"].map(hex);
 export class DatagramMaker {
   readonly #table: Table;
   readonly #random: () => number;
+  /** VXLAN and Ethernet header of a datagram from that peer, as they should be. */
+  readonly #headers = new Map<TableRow, Uint8Array>();
 
   constructor(table: Table, random: () => number) {
     this.#table = table;
@@ -64,18 +66,28 @@ export class DatagramMaker {
     const row = this.#pick(this.#table.rows);
     const strangePacket = this.#chance(0.2);
     const ip = this.#packet(row, strangePacket);
-    const type = row.family === 4 ? [0x08, 0x00] : [0x86, 0xdd];
-    const ownMac = this.#table.ownMac[row.family];
-    const macs = [...(ownMac ? macBytes(ownMac) : hex("020000000001")), ...macBytes(row.mac)];
-    const { vni } = this.#table;
-    const vxlan = [8, 0, 0, 0, vni >>> 16, (vni >>> 8) & 0xff, vni & 0xff, 0];
     const datagram: { bytes: Uint8Array; from: Addr; tos: number } = {
-      bytes: concat(Uint8Array.from([...vxlan, ...macs, ...type]), ip),
+      bytes: concat(this.#headers.get(row) ?? this.#makeHeaders(row), ip),
       from: row.publicIp,
       tos: this.#chance(0.3) ? this.#below(256) : 0,
     };
     if (this.#chance(0.25)) for (let i = this.#below(3); i >= 0; i--) this.#mutate(datagram, row);
     return datagram;
+  }
+
+  #makeHeaders(row: TableRow): Uint8Array {
+    const { vni, ownMac } = this.#table;
+    const own = ownMac[row.family];
+    const vxlan = [8, 0, 0, 0, vni >>> 16, (vni >>> 8) & 0xff, vni & 0xff, 0];
+    const type = row.family === 4 ? [0x08, 0x00] : [0x86, 0xdd];
+    const headers = Uint8Array.from([
+      ...vxlan,
+      ...(own ? macBytes(own) : hex("020000000001")),
+      ...macBytes(row.mac),
+      ...type,
+    ]);
+    this.#headers.set(row, headers);
+    return headers;
   }
 
   // Changes one thing about the datagram.
@@ -278,6 +290,13 @@ export class DatagramMaker {
   }
 }
 
+// Into memory of its own: small Buffers share theirs.
 function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(parts)); // a copy of its own: small Buffers share one
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }

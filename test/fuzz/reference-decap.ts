@@ -30,7 +30,7 @@ interface Inner {
 
 /** What the receiver with this table does: the first rule that the datagram breaks names the drop. */
 export function referenceDecap(table: Table, { from, tos, bytes }: Received): Verdict {
-  const view = new DataView(bytes.slice().buffer);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   if (bytes.length < 8 + 14) return { drop: "rx_short" };
   if (view.getUint32(0) !== 0x08000000 || view.getUint8(7) !== 0) return { drop: "rx_bad_flags" };
   if (view.getUint32(4) / 256 !== table.vni) return { drop: "rx_bad_vni" };
