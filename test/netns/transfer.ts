@@ -3,7 +3,7 @@
 //   transfer.ts send SOURCE ADDRESS PORT BYTES  sends random bytes, prints one line
 // A line is {"peer", "bytes", "sha256"}: whom the socket names as the other end, how much went over, and its digest.
 
-import { createHash, randomBytes } from "node:crypto";
+import { createCipheriv, createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 
@@ -33,8 +33,11 @@ async function send(source: string, address: string, port: number, total: number
   const socket = connect({ host: address, port, localAddress: source });
   await once(socket, "connect");
   const peer = socket.remoteAddress ?? "";
+  // A cipher's stream under a random key looks as random as randomBytes, for a fifth of the processor time.
+  const stream = createCipheriv("aes-128-ctr", randomBytes(16), randomBytes(16));
+  const zeros = Buffer.alloc(CHUNK);
   for (let left = total; left > 0; left -= CHUNK) {
-    const chunk = randomBytes(Math.min(CHUNK, left));
+    const chunk = stream.update(zeros.subarray(0, Math.min(CHUNK, left)));
     hash.update(chunk);
     if (!socket.write(chunk)) await once(socket, "drain");
   }
