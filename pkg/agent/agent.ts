@@ -7,6 +7,7 @@ import type { Logger } from "../base/logger.ts";
 import { describeError } from "../base/errors.ts";
 import { Wakeup } from "../base/wakeup.ts";
 import type { HostEvent } from "../host/host.ts";
+import type { Lease } from "../lease/lease.ts";
 import { countFree } from "../subnet/allocator.ts";
 import { familiesOf } from "../subnet/network-config.ts";
 import { RegistryUnavailableError } from "../subnet/registry.ts";
@@ -138,7 +139,7 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
     this.#running = true;
     stateFile.save(this.#state);
     this.#announce();
-    const unsubscribe = [subnets.table.onChange(this.#reconcile.wake), subnets.onChange(this.#onChange)];
+    const unsubscribe = [subnets.table.onChange(this.#onLeases), subnets.onChange(this.#onChange)];
     const loops = [
       ...services.map((service) => (inner: AbortSignal) => service(this, inner)),
       (inner: AbortSignal) => this.#membership.join(inner),
@@ -300,13 +301,20 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
   async #pass(scope: Scope): Promise<readonly string[]> {
     const { own, peers } = this.#membership;
     if (!own || !peers || this.#leaving) return [];
-    const failures = [...(await this.#overlay.reconcile(own, peers, scope))];
+    const table = (): readonly Lease[] => this.#membership.peers ?? peers;
+    const failures = [...(await this.#overlay.reconcile(own, table, scope))];
     this.#announce();
     const unpublished = await this.#membership.publish();
     if (unpublished !== undefined) failures.push(unpublished);
     this.#saveWanted.notify();
     return failures;
   }
+
+  readonly #onLeases = (): void => {
+    const { own, peers } = this.#membership;
+    if (own && peers && !this.#leaving) this.#overlay.welcome(own, peers);
+    this.#reconcile.wake();
+  };
 
   readonly #onHostEvent = (event: HostEvent): void => {
     const scope = scopeOf(event);

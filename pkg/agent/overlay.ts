@@ -8,7 +8,7 @@ import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Dataplane, PeerState, PlaneAttrs } from "../dataplane/dataplane.ts";
 import type { Lease, LeaseKey } from "../lease/lease.ts";
-import { Lock } from "../subnet/lock.ts";
+import { Lock } from "../base/lock.ts";
 import { familiesOf, type NetworkConfig } from "../subnet/network-config.ts";
 import type { ChosenUnderlay } from "../underlay/choose.ts";
 import type { Underlay } from "../underlay/underlay.ts";
@@ -121,12 +121,21 @@ export class Overlay {
     });
   }
 
+  /** Lets the data plane carry peers that have just joined, also while a pass is under way. */
+  welcome(own: Lease, table: readonly Lease[]): void {
+    const { plane, underlay } = this;
+    if (!plane?.welcome || !underlay || this.#closed) return;
+    plane
+      .welcome({ own, peers: this.#ofOurWire(table), underlay })
+      .catch((err: unknown) => this.#parts.log.warn("cannot carry new peers at once", { err }));
+  }
+
   /**
-   * One pass: this host as it should be. The traffic rules are looked at where they are in the scope or what they say has
+   * One pass: this host as it should be. `table` is asked as late as possible. The traffic rules are looked at where they are in the scope or what they say has
    * changed, the underlay only where something on the host may have.
    * Resolves to what could not be done, a sentence each.
    */
-  reconcile(own: Lease, table: readonly Lease[], scope: Scope): Promise<readonly string[]> {
+  reconcile(own: Lease, table: () => readonly Lease[], scope: Scope): Promise<readonly string[]> {
     return this.#lock.run(async () => {
       const { network } = this;
       if (!network || this.#closed) return [];
@@ -161,7 +170,12 @@ export class Overlay {
     });
   }
 
-  async #reconcilePlane(network: NetworkConfig, own: Lease, table: readonly Lease[], scope: Scope): Promise<void> {
+  async #reconcilePlane(
+    network: NetworkConfig,
+    own: Lease,
+    table: () => readonly Lease[],
+    scope: Scope,
+  ): Promise<void> {
     const known = scope === "leases" && this.#underlayProblem === undefined ? this.underlay : undefined;
     const underlay = known ?? (await this.#lookAtUnderlay(familiesOf(network)));
     if (this.plane && this.#openedOn && !sameAddresses(this.#openedOn, underlay)) {
@@ -169,13 +183,16 @@ export class Overlay {
       await this.#shut();
     }
     const plane = this.plane ?? (await this.#open(network, underlay));
-    const peers = table.filter((lease) => lease.attrs.backendType === this.attrs?.backendType);
-    const outcome = await plane.reconcile({ own, peers, underlay });
+    const outcome = await plane.reconcile({ own, peers: this.#ofOurWire(table()), underlay });
     if (this.plane !== plane) throw new Error(this.#death ?? "the data plane was closed");
     this.attrs = outcome.attrs;
     this.peers = outcome.peers;
     this.synced = own.key;
     this.#everSynced = true;
+  }
+
+  #ofOurWire(table: readonly Lease[]): readonly Lease[] {
+    return table.filter((lease) => lease.attrs.backendType === this.attrs?.backendType);
   }
 
   async #open(network: NetworkConfig, underlay: Underlay): Promise<Dataplane> {

@@ -30,6 +30,13 @@ export interface Dataplane {
    */
   reconcile(want: Want): Promise<Outcome>;
 
+  /**
+   * Carries peers that have just joined, also while a reconcile is under way, which takes longer the more peers there are.
+   * `want` must be at least as new as that of every reconcile before. What cannot be done is left to the next reconcile,
+   * which also tells of it. Absent where that would gain nothing.
+   */
+  welcome?(want: Want): Promise<void>;
+
   stats(): DataplaneStats;
 
   /** How often each of its packet loops has turned: each rises at least once a second. Absent where the kernel carries. */

@@ -1,6 +1,6 @@
 import { type Addr, formatAddr, sameAddr } from "../addr/addr.ts";
 import { parseJsonObject } from "../lease/json-object.ts";
-import { Lock } from "./lock.ts";
+import { Lock } from "../base/lock.ts";
 import { type Entry, type Registry, RegistryUnavailableError } from "./registry.ts";
 import { writeUnder } from "./write-under.ts";
 

@@ -12,7 +12,7 @@ import { OutOfSubnetsError } from "./allocator.ts";
 import { ConfigSource } from "./config-source.ts";
 import { Contact } from "./contact.ts";
 import { LeaseHold } from "./lease-hold.ts";
-import { Lock } from "./lock.ts";
+import { Lock } from "../base/lock.ts";
 import type { NetworkConfig } from "./network-config.ts";
 import { type Held, OwnLease, type OwnState } from "./own-lease.ts";
 import { type Change, type Registry, RegistryUnavailableError, type Snapshot } from "./registry.ts";

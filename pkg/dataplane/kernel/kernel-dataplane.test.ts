@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { dataplaneContract } from "../../../test/contract/dataplane.ts";
 import { addr, mac, prefix } from "../../../test/literals.ts";
 import { formatAddr } from "../../addr/addr.ts";
@@ -324,6 +324,48 @@ describe("the kernel plane", () => {
     expect(JSON.stringify(await host.nftTable("ip", "twill-sender"))).not.toContain("198.51.100.3");
     expect(log.sentences("warn")).toEqual([]);
   });
+
+  test.each(["fdb", "nftTable", "setNftTable"] as const)(
+    "a peer that joins while a reconcile is in %s is carried before that ends, and stays",
+    async (step) => {
+      const host = makeHost();
+      const log = new MemoryLogger();
+      const plane = makePlane(host, {}, log);
+      await plane.open(underlay);
+      await plane.reconcile(want([lease(2)]));
+      const gate = Promise.withResolvers<void>();
+      const reached = Promise.withResolvers<void>();
+      const through = host[step].bind(host) as (...args: unknown[]) => Promise<never>;
+      const spy = vi.spyOn(host, step).mockImplementation(async (...args: unknown[]) => {
+        reached.resolve();
+        await gate.promise;
+        return through(...args);
+      });
+      // Another peer changes meanwhile, so that the rules are written.
+      const moved = lease(2, {}, { publicIp: { 4: addr("198.51.100.22") } });
+      await plane.welcome(want([moved]));
+      const pass = plane.reconcile(want([moved]));
+      await reached.promise;
+      const welcome = plane.welcome(want([moved, lease(3)]));
+      if (step !== "setNftTable") {
+        await welcome;
+        expect((await host.routes(4)).map(formatRoute).join("; ")).toContain("10.5.3.0/24");
+      }
+      gate.resolve();
+      await Promise.all([pass, welcome]);
+      spy.mockRestore();
+      const carried = await peersOf(host);
+      expect(carried).toHaveLength(6);
+      const senders = async (): Promise<string> => JSON.stringify(await host.nftTable("ip", "twill-sender"));
+      expect(await senders()).toContain("198.51.100.3");
+      await plane.reconcile(want([moved, lease(3)]));
+      expect(await peersOf(host)).toEqual(carried);
+      await plane.reconcile(want([moved]));
+      expect(await peersOf(host)).toHaveLength(3);
+      expect(await senders()).not.toContain("198.51.100.3");
+      expect(log.sentences("warn")).toEqual([]);
+    },
+  );
 
   test("with DirectRouting only peers behind a router go through the tunnel", async () => {
     const host = makeHost();

@@ -6,6 +6,7 @@ import { FAMILIES, type Family, mapFamilies, type PerFamily } from "../../addr/f
 import type { Mac } from "../../addr/mac.ts";
 import { formatPrefix, type Prefix } from "../../addr/prefix.ts";
 import { describeError } from "../../base/errors.ts";
+import { Lock } from "../../base/lock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { type FdbEntry, type Host, type HostChange, HostError, type Neighbour, type Route } from "../../host/host.ts";
 import type { LeaseKey } from "../../lease/lease.ts";
@@ -49,7 +50,7 @@ export interface KernelOptions {
   readonly log: Logger;
 }
 
-// More at once are no hurry.
+// More at once are left to reconcile.
 const MOST_NEWCOMERS = 32;
 
 /** What the kernel has of peers. */
@@ -77,8 +78,12 @@ export class KernelDataplane implements Dataplane {
   readonly #senders: PerFamily<SenderTable>;
   readonly #totals: LinkTotals;
   readonly #takeOver: TakeOver;
-  /** What the last pass has seen to; undefined before the first. */
-  #carried: ReadonlySet<string> | undefined;
+  /** What the last reconcile has seen to, and who was welcomed since; undefined before the first. */
+  #carried: Set<string> | undefined;
+  /** Who was welcomed since the last reconcile began: it may not have heard of them, and must not take them for stale. */
+  #welcomed: Destination[] = [];
+  #newest: Want | undefined;
+  readonly #welcoming = new Lock();
   #state: "new" | "open" | "closed" = "new";
   #settle: () => void = () => undefined;
 
@@ -113,8 +118,9 @@ export class KernelDataplane implements Dataplane {
   async reconcile(want: Want): Promise<Outcome> {
     if (this.#state !== "open") throw new Error(`the data plane is ${this.#state === "new" ? "not open" : "closed"}`);
     const { host, network, vtepMac } = this.#options;
+    this.#welcomed = [];
     const attrs = this.#describe(want.underlay);
-    const { list, states } = destinationsOf(want, this.#families, network, vtepMac);
+    const { list: known, states } = destinationsOf(want, this.#families, network, vtepMac);
     const problems: string[] = [];
     const attempt = async (step: () => Promise<void>): Promise<void> => {
       try {
@@ -123,7 +129,7 @@ export class KernelDataplane implements Dataplane {
         problems.push(describeError(error));
       }
     };
-    await this.#welcome(list);
+    await this.welcome(want);
     // One look at everything, all at the same time: each costs a process.
     const looking = this.#look();
     const [links, sysctlProblems] = await Promise.all([
@@ -145,6 +151,7 @@ export class KernelDataplane implements Dataplane {
     if (view instanceof Error) throw view;
 
     const peers = new Map<LeaseKey, PeerState>(states);
+    const list = withNewer(known, this.#welcomed);
     const plan = this.#plan(view, want.underlay, list);
     // What comes from a new peer is let in, and its entries are there, before a route leads to it.
     await Promise.all([
@@ -154,9 +161,28 @@ export class KernelDataplane implements Dataplane {
     await attempt(async () => void problems.push(...(await this.#route(plan, list, view, peers))));
     // Their routes have been replaced by now.
     await attempt(async () => void (await this.#takeOver.run(links)));
-    this.#carried = new Set(list.map(identity));
+    this.#carried = new Set([...list, ...this.#welcomed].map(identity));
     if (problems.length > 0) throw new HostError(problems.join("; "));
     return { attrs, peers };
+  }
+
+  /** With DirectRouting this is left to reconcile, which knows who is on-link. */
+  welcome(want: Want): Promise<void> {
+    this.#newest = want;
+    return this.#welcoming.run(async () => {
+      if (!this.#carried || !this.#newest || this.#state !== "open" || this.#options.backend.directRouting) return;
+      const { network, vtepMac } = this.#options;
+      const { list } = destinationsOf(this.#newest, this.#families, network, vtepMac);
+      const newcomers = list.filter((to) => this.#carried?.has(identity(to)) === false);
+      if (newcomers.length === 0 || newcomers.length > MOST_NEWCOMERS) return;
+      this.#welcomed.push(...newcomers);
+      for (const to of newcomers) this.#carried.add(identity(to));
+      try {
+        await this.#carry(newcomers);
+      } catch (error) {
+        if (!(error instanceof HostError)) throw error;
+      }
+    });
   }
 
   /** What the devices count, and the rules that check senders; the kernel counts nothing by peer. */
@@ -230,24 +256,20 @@ export class KernelDataplane implements Dataplane {
     await this.#senders[family]?.reconcile(rules);
   }
 
-  // A peer that has just joined is carried before the look at everything, which takes longer the more peers there are, and
-  // says in the end whether it worked.
-  async #welcome(destinations: readonly Destination[]): Promise<void> {
-    const { host, backend } = this.#options;
-    const newcomers = destinations.filter((to) => this.#carried?.has(identity(to)) === false);
-    if (newcomers.length === 0 || newcomers.length > MOST_NEWCOMERS || backend.directRouting) return;
+  // Each command costs the start of a process, and so they run side by side; the route comes when all is ready for it.
+  async #carry(newcomers: readonly Destination[]): Promise<void> {
+    const { host } = this.#options;
     const entries = this.#families.flatMap((family) => {
       const through = newcomers.filter(({ subnet }) => subnet.family === family);
       return entryChanges(this.#device(family), through, [], []).additions.map(({ change }) => change);
     });
-    const admit = this.#families.map(async (family) => {
-      try {
-        await this.#senders[family]?.admit(newcomers.filter(({ subnet }) => subnet.family === family));
-      } catch (error) {
-        if (!(error instanceof HostError)) throw error;
-      }
-    });
-    await Promise.all([host.apply(entries), ...admit]);
+    await Promise.all([
+      host.apply(entries.filter(({ kind }) => kind === "neighbour")),
+      host.apply(entries.filter(({ kind }) => kind === "fdb")),
+      ...this.#families.map((family) =>
+        this.#senders[family]?.admit(newcomers.filter(({ subnet }) => subnet.family === family)),
+      ),
+    ]);
     await host.apply(
       newcomers.map((to) => ({ kind: "route", route: tunnelRoute(to, this.#device(to.subnet.family)) })),
     );
@@ -319,6 +341,13 @@ export class KernelDataplane implements Dataplane {
     const removed = await host.apply(removals);
     return [...others, ...removed.flatMap((error) => (error ? [error.message] : []))];
   }
+}
+
+/** The destinations, and in place of those with the same subnet the newer ones. */
+function withNewer(list: readonly Destination[], newer: readonly Destination[]): readonly Destination[] {
+  if (newer.length === 0) return list;
+  const subnets = new Set(newer.map(({ subnet }) => formatPrefix(subnet)));
+  return [...list.filter(({ subnet }) => !subnets.has(formatPrefix(subnet))), ...newer];
 }
 
 function identity({ subnet, publicIp, mac }: Destination): string {

@@ -138,11 +138,11 @@ export function podRules(family: Family, peers: readonly Destination[]): readonl
   );
 }
 
-/** The table's chains, the one for newcomers empty. */
-export function senderChains(rules: readonly SenderRule[]): readonly NftChain[] {
+/** The table's chains. */
+export function senderChains(rules: readonly SenderRule[], newcomers: readonly SenderRule[]): readonly NftChain[] {
   const input = { name: INPUT, type: "filter", hook: "input", priority: RAW } as const;
   return [
-    { name: NEWCOMERS, rules: [] },
+    { name: NEWCOMERS, rules: newcomers.map(({ expr }) => expr) },
     { ...input, rules: rules.map(({ expr }) => expr) },
   ];
 }

@@ -1,4 +1,5 @@
 import type { Family } from "../../addr/family.ts";
+import { Lock } from "../../base/lock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Host, NftChain } from "../../host/host.ts";
 import type { Destination } from "./peer-entries.ts";
@@ -17,7 +18,12 @@ export class SenderTable {
   readonly #log: Logger;
   #wrote = "";
   #shown: string | undefined;
+  /** Who was let in since the last reconcile began: its rules may not know them. */
+  #admitted: Destination[] = [];
+  /** Whether the table has rules for newcomers. */
   #hasNewcomers = false;
+  /** Who writes. */
+  readonly #lock = new Lock();
   #counters: readonly (string | undefined)[] = [];
   /** What the tables before the present one have counted, and the present one at its last reading. */
   readonly #before = new Map<string, bigint>();
@@ -31,32 +37,42 @@ export class SenderTable {
 
   /** Makes the table hold these rules. Throws a HostError. */
   async reconcile(rules: readonly SenderRule[]): Promise<void> {
-    const chains = senderChains(rules);
-    const wrote = JSON.stringify(chains);
-    const have = await this.#read();
+    this.#admitted = [];
+    const wrote = JSON.stringify(rules.map(({ expr }) => expr));
     const wanted = wrote === this.#wrote && !this.#hasNewcomers;
-    if (wanted && have === this.#shown) return;
-    await this.#host.setNftTable(NFT_FAMILY[this.#family], SENDER_TABLE, chains);
+    const have = await this.#read();
+    // Where somebody has been let in meanwhile the next reconcile follows at once, and rewrites the table.
+    if (wanted && (have === this.#shown || this.#admitted.length > 0)) return;
+    await this.#lock.run(async () => {
+      const chains = senderChains(rules, podRules(this.#family, this.#admitted));
+      await this.#host.setNftTable(NFT_FAMILY[this.#family], SENDER_TABLE, chains);
+      this.#hasNewcomers = this.#admitted.length > 0;
+    });
     for (const [name, count] of this.#now) this.#before.set(name, (this.#before.get(name) ?? 0n) + count);
     this.#now.clear();
     this.#counters = rules.map(({ counter }) => counter);
     this.#wrote = wrote;
     this.#shown = await this.#read();
-    this.#hasNewcomers = false;
-    if (wanted) {
+    if (wanted && !this.#hasNewcomers) {
       this.#log.warn("the rules that check senders had been changed by somebody else, put back", {
         family: this.#family,
       });
     }
   }
 
-  /** Lets in what comes from these peers' pods from now on, until the next reconcile decides. Throws a HostError. */
+  /**
+   * Lets in what comes from these peers' pods from now on, until the next reconcile decides; also while one is under way.
+   * Throws a HostError.
+   */
   async admit(peers: readonly Destination[]): Promise<void> {
     if (this.#shown === undefined || peers.length === 0) return;
-    this.#hasNewcomers = true;
-    for (const { expr } of podRules(this.#family, peers)) {
-      await this.#host.addNftRule(NFT_FAMILY[this.#family], SENDER_TABLE, NEWCOMERS, expr);
-    }
+    this.#admitted.push(...peers);
+    await this.#lock.run(async () => {
+      this.#hasNewcomers = true;
+      for (const { expr } of podRules(this.#family, peers)) {
+        await this.#host.addNftRule(NFT_FAMILY[this.#family], SENDER_TABLE, NEWCOMERS, expr);
+      }
+    });
   }
 
   /** What the rules have counted in this run, by name; as of the last reconcile. */
