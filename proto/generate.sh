@@ -14,10 +14,12 @@ run() {
 }
 run --dts --out "$out/agent.js"
 run --no-comments --out "$out/agent.js"
+node descriptors.mjs >"$out/descriptors.js"
+node descriptors.mjs --dts >"$out/descriptors.d.ts"
 
 if [ "${1:-}" = --check ]; then
   diff -r "$out" gen >/dev/null || { echo "proto/gen is not current: run npm run generate" >&2; exit 1; }
 else
   mkdir -p gen
-  mv "$out/agent.js" "$out/agent.d.ts" gen/
+  mv "$out"/* gen/
 fi

@@ -6,8 +6,8 @@ import { errorCode } from "../../pkg/base/errors.ts";
 import { overlayDevices } from "../../pkg/diagnosis/surroundings.ts";
 import { LinuxHost } from "../../pkg/host/linux-host.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
-import { UsageError } from "./etcd.ts";
 import { toJson } from "./to-json.ts";
+import { UsageError } from "./usage-error.ts";
 
 const DEFAULT_SECONDS = 10;
 

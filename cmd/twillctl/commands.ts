@@ -115,6 +115,20 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import("./logs.ts")).runLogs,
   },
   {
+    name: "log-level",
+    takes: [],
+    mayTake: ["debug|info|warn|error"],
+    summary: "how much the agent logs; with a level set it, until the agent is started again",
+    load: async () => (await import("./log-level.ts")).runLogLevel,
+  },
+  {
+    name: "config show",
+    takes: [],
+    summary:
+      "what the agent runs with and where each value came from: default, flag, environment, network config, found out",
+    load: async () => (await import("./config-show.ts")).runConfigShow,
+  },
+  {
     name: "config check",
     takes: ["FILE|-"],
     summary: "check a network config, and print the values that it gives with every default filled in",

@@ -22,7 +22,7 @@ async function bash(...words: string[]): Promise<string[]> {
 test("bash completes commands, their second words and their flags", async () => {
   expect(await bash("")).toEqual([...new Set(COMMANDS.map(({ name }) => name.split(" ")[0]))]);
   expect(await bash("st")).toEqual(["status"]);
-  expect(await bash("--json", "config", "")).toEqual(["check", "set"]);
+  expect(await bash("--json", "config", "")).toEqual(["show", "check", "set"]);
   expect(await bash("leases", "--et")).toContain("--etcd-endpoints");
   expect(await bash("status", "--w")).toEqual(["--watch"]);
   expect(await bash("config", "check", "--fo")).toEqual([]);
@@ -45,7 +45,7 @@ test.skipIf(!installed("fish"))("fish completes commands, their second words and
     return stdout.split("\n").flatMap((row) => row.split("\t")[0] || []);
   };
   expect(await fish("twillctl st")).toEqual(["status"]);
-  expect(await fish("twillctl config ")).toEqual(["check", "set"]);
+  expect(await fish("twillctl config ")).toEqual(["check", "set", "show"]);
   expect(await fish("twillctl status --wa")).toEqual(["--watch"]);
 });
 
@@ -54,7 +54,7 @@ test.skipIf(!installed("zsh"))("zsh completes as bash does", async () => {
 ${await script("zsh")}
 emulate sh -c 'COMP_WORDS=(twillctl config ""); COMP_CWORD=2; _twillctl'; print -l $COMPREPLY`;
   const { stdout, stderr } = await promisify(execFile)("zsh", ["-f", "-c", ask]);
-  expect([stdout, stderr]).toEqual(["check\nset\n", ""]);
+  expect([stdout, stderr]).toEqual(["show\ncheck\nset\n", ""]);
 });
 
 function installed(shell: string): boolean {

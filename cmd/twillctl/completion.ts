@@ -1,6 +1,6 @@
 import { type Call, type Command, EXIT, type Outcome } from "./command.ts";
 import { COMMANDS, flagsOf } from "./commands.ts";
-import { UsageError } from "./etcd.ts";
+import { UsageError } from "./usage-error.ts";
 
 const SHELLS = { bash, zsh, fish } as const;
 

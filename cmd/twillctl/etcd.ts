@@ -5,6 +5,7 @@ import { systemClock } from "../../pkg/base/clock.ts";
 import { EtcdRegistry } from "../../pkg/subnet/etcd-registry.ts";
 import type { Registry } from "../../pkg/subnet/registry.ts";
 import type { Call } from "./command.ts";
+import { UsageError } from "./usage-error.ts";
 
 /** The registry that a command was told of. */
 export interface Reached {
@@ -13,11 +14,6 @@ export interface Reached {
   readonly prefix: string;
   /** "http://10.0.0.1:2379", with a comma between several. */
   readonly endpoints: string;
-}
-
-/** The command line is wrong, in a way that only this command can tell. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
 }
 
 /** Opens etcd as the flags and the environment say, by twilld's rules, and closes it after the work. */

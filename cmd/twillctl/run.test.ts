@@ -7,6 +7,7 @@ import { build } from "esbuild";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Control, type Left, RefusedError } from "../../pkg/api/control.ts";
 import { serveApi } from "../../pkg/api/server.ts";
+import type { LogLevels, Setting } from "../../pkg/api/setting.ts";
 import { MemoryLogger } from "../../pkg/base/logger.ts";
 import { VERSION } from "../../pkg/base/version.ts";
 import { EXIT } from "./command.ts";
@@ -19,6 +20,7 @@ let socket = "";
 let stop = new AbortController();
 let current = sample;
 let left: Left = { subnets: ["10.5.52.0/24"], problems: [] };
+let logLevels: LogLevels = { level: "info", startedWith: "info" };
 let out = "";
 let err = "";
 const terminal = {
@@ -32,6 +34,7 @@ beforeEach(() => {
   stop = new AbortController();
   current = sample;
   left = { subnets: ["10.5.52.0/24"], problems: [] };
+  logLevels = { level: "info", startedWith: "info" };
   out = err = "";
 });
 
@@ -48,7 +51,11 @@ async function serve(): Promise<void> {
     reserve: (subnets, publicIps) => Promise.resolve(`${subnets.join("&")} for ${publicIps.join("&")}`),
     unreserve: () => Promise.reject(new RefusedError("10.5.9.0/24 is not reserved: nobody has it")),
   };
-  await serveApi({ socket, source, log: new MemoryLogger(), signal: stop.signal });
+  const settings = (): Setting[] => [
+    { name: "log-level", value: logLevels.level, source: "default", from: "" },
+    { name: "iface", value: "eth0", source: "flag", from: "--iface" },
+  ];
+  await serveApi({ socket, source, settings, logLevels, log: new MemoryLogger(), signal: stop.signal });
 }
 
 test("status of a ready node ends with 0, of another with 1", async () => {
@@ -111,6 +118,22 @@ test("reserve hands on both families; a refusal is a sentence, with 1", async ()
   expect(err).toBe("twillctl: 10.5.9.0/24 is not reserved: nobody has it\n");
 });
 
+test("log-level tells the level, and sets it until the agent is started again", async () => {
+  await serve();
+  expect(await run(["log-level", "--socket", socket], {}, terminal)).toBe(EXIT.ok);
+  expect(await run(["log-level", "debug", "--socket", socket], {}, terminal)).toBe(EXIT.ok);
+  expect(out).toBe("info, by default\ntwilld logs debug from now on; started again, it logs info.\n");
+  expect(logLevels.level).toBe("debug");
+  expect(await run(["log-level", "loud", "--socket", socket], {}, terminal)).toBe(EXIT.usage);
+  expect(err).toBe('twillctl: "loud" is no log level: give debug, info, warn, error\n');
+});
+
+test("config show tells each value and where it came from", async () => {
+  await serve();
+  expect(await run(["config", "show", "--socket", socket], {}, terminal)).toBe(EXIT.ok);
+  expect(out).toBe("SETTING    VALUE  FROM     BY\nlog-level  info   default\niface      eth0   flag     --iface\n");
+});
+
 test("a command without its arguments is told what it needs", async () => {
   expect(await run(["reserve", "10.5.9.0/24"], {}, terminal)).toBe(EXIT.usage);
   expect(err).toContain("twillctl: reserve needs SUBNET and PUBLIC-IP: twillctl reserve SUBNET PUBLIC-IP\n");
@@ -142,8 +165,8 @@ const usage = [
   { argv: ["statsu"], says: ['unknown command "statsu": did you mean status?'] },
   { argv: ["reboot"], says: [`unknown command "reboot": give one of ${NAMES}`] },
   { argv: ["toString"], says: [`unknown command "toString": give one of ${NAMES}`] },
-  { argv: ["config"], says: ["config needs another word: give one of config check, config set"] },
-  { argv: ["config", "chekc"], says: ["config needs another word: give one of config check, config set"] },
+  { argv: ["config"], says: ["config needs another word: give one of config show, config check, config set"] },
+  { argv: ["config", "chekc"], says: ["config needs another word: give one of config show, config check, config set"] },
   { argv: ["status", "--force"], says: ["status takes no flag --force"] },
   { argv: ["status", "node-b"], says: ['status takes no argument "node-b"'] },
   { argv: ["--jsn", "--socket", "x", "leases"], says: ["unknown flag --jsn: did you mean --json?"] },

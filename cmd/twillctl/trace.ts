@@ -3,9 +3,9 @@ import { AgentUnreachableError } from "../../pkg/api/reach.ts";
 import { type Known, type Step, trace } from "../../pkg/diagnosis/trace.ts";
 import { LinuxHost } from "../../pkg/host/linux-host.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
-import { UsageError } from "./etcd.ts";
 import { type Cell, paint, type Screen, table } from "./screen.ts";
 import { toJson } from "./to-json.ts";
+import { UsageError } from "./usage-error.ts";
 
 /** What a packet to an address would use, and where it would stop: then it ends with 1. */
 export async function runTrace(call: Call): Promise<Outcome> {

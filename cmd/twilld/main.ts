@@ -8,6 +8,7 @@ import { createLogger } from "../../pkg/agent/log.ts";
 import { runAgent, type World } from "../../pkg/agent/run-agent.ts";
 import { managerWishes, type ManagerWishes, tellManager } from "../../pkg/agent/service-manager.ts";
 import { serveApi } from "../../pkg/api/server.ts";
+import type { LogLevels, Setting } from "../../pkg/api/setting.ts";
 import { systemClock } from "../../pkg/base/clock.ts";
 import { ConfigError, describeError } from "../../pkg/base/errors.ts";
 import type { Logger } from "../../pkg/base/logger.ts";
@@ -53,7 +54,7 @@ async function main(): Promise<number> {
     process.stdout.write(parsed.text);
     return EXIT.stopped;
   }
-  const { config, warnings } = parsed;
+  const { config, origins, warnings } = parsed;
   // Whoever started us may delete the directory in which they did; Node starts no thread without one.
   process.chdir("/");
   const recentLog = new RecentLines(KEPT_LOG_LINES);
@@ -62,7 +63,7 @@ async function main(): Promise<number> {
   endAtDefects(log);
   log.info("starting", { version: VERSION, node: config.nodeName, pid: process.pid });
   try {
-    const ending = await run(config, log, recentLog, stopSignal(log));
+    const ending = await run(config, { log, recentLog, origins: () => withLevel(origins, log) }, stopSignal(log));
     log.info(ending === "left" ? "stopped, this node has left the cluster" : "stopped, lease and routes stay");
     return EXIT.stopped;
   } catch (error) {
@@ -71,7 +72,21 @@ async function main(): Promise<number> {
   }
 }
 
-async function run(config: AgentConfig, log: Logger, recentLog: RecentLines, signal: AbortSignal): Promise<Ending> {
+/** What the process knows of itself. */
+interface Self {
+  readonly log: Logger & LogLevels;
+  readonly recentLog: RecentLines;
+  readonly origins: () => readonly Setting[];
+}
+
+function withLevel(origins: readonly Setting[], { level, startedWith }: LogLevels): readonly Setting[] {
+  if (level === startedWith) return origins;
+  const runtime = { value: level, source: "runtime", from: `the control API; ${startedWith} after a restart` } as const;
+  return origins.map((setting) => (setting.name === "log-level" ? { ...setting, ...runtime } : setting));
+}
+
+async function run(config: AgentConfig, self: Self, signal: AbortSignal): Promise<Ending> {
+  const { log, origins } = self;
   const clock = systemClock;
   const random = Math.random;
   const host = new LinuxHost();
@@ -79,11 +94,11 @@ async function run(config: AgentConfig, log: Logger, recentLog: RecentLines, sig
   try {
     const openDataplane = dataplanes(config, host, log);
     const observations = new Observations();
-    const services = servicesOf(config, log, recentLog, observations);
+    const services = servicesOf(config, self, observations);
     const { passed } = observations;
     const pid = process.pid;
     return await runAgent(
-      { config, version: VERSION, pid, registry, host, openDataplane, services, passed, clock, random, log },
+      { config, version: VERSION, pid, registry, host, openDataplane, services, origins, passed, clock, random, log },
       signal,
     );
   } finally {
@@ -104,7 +119,7 @@ function dataplanes(config: AgentConfig, host: LinuxHost, log: Logger): World["o
   };
 }
 
-function servicesOf(config: AgentConfig, log: Logger, recentLog: RecentLines, observations: Observations): Service[] {
+function servicesOf(config: AgentConfig, { log, recentLog }: Self, observations: Observations): Service[] {
   const { healthz, runDir } = config;
   const deps = { clock: systemClock, random: Math.random };
   const prober = new Prober({
@@ -119,6 +134,8 @@ function servicesOf(config: AgentConfig, log: Logger, recentLog: RecentLines, ob
       source,
       probes: prober,
       recentLog,
+      settings: () => source.settings(),
+      logLevels: log,
       log,
       signal,
     });

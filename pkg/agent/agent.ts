@@ -1,5 +1,6 @@
 import { type Control, type Left, RefusedError } from "../api/control.ts";
 import type { Measurements, MetricsSource } from "../api/measurements.ts";
+import type { Setting } from "../api/setting.ts";
 import type { LeaseStatus, Status } from "../api/status.ts";
 import type { Random } from "../base/backoff.ts";
 import { type Clock, sleep } from "../base/clock.ts";
@@ -15,6 +16,7 @@ import { ReservationError, type SubnetManager } from "../subnet/subnet-manager.t
 import { subnetEnvOf } from "../subnetenv/subnet-env.ts";
 import type { AgentConfig } from "./config.ts";
 import { readinessChecks } from "./checks.ts";
+import { discoveredSettings, networkSettings } from "./found-settings.ts";
 import type { Check, HealthSource } from "./health.ts";
 import { PacketLoops } from "./packet-loops.ts";
 import { scopeOf } from "./host-bell.ts";
@@ -45,6 +47,8 @@ export interface AgentParts {
   /** Tells of what changes on the host until the signal aborts: Host.watch. */
   readonly watchHost: (signal: AbortSignal, onEvent: (event: HostEvent) => void) => Promise<void>;
   readonly services: readonly Service[];
+  /** What flags and environment have set, and what was set since; without it nothing is told of them. */
+  readonly origins?: () => readonly Setting[];
   /** Told of each pass over the host's state: ReconcileOptions.passed. */
   readonly passed?: (ms: number, failures: number) => void;
   readonly clock: Clock;
@@ -226,6 +230,17 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
     const { own, expiresAt } = this.#membership;
     const ours = own && { key: own.key, expiresAt };
     return this.#parts.subnets.table.leases.map((lease) => leaseStatus(lease, ours));
+  }
+
+  /** What the agent runs with, and where each value came from. From memory. */
+  settings(): readonly Setting[] {
+    const { config, subnets, origins = () => [] } = this.#parts;
+    const { network, underlayBecause } = this.#overlay;
+    return [
+      ...origins(),
+      ...(network ? networkSettings(network, subnets.configText, `${config.etcd.prefix}/config`) : []),
+      ...discoveredSettings(this.status(), underlayBecause),
+    ];
   }
 
   measurements(): Measurements {

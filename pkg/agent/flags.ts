@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import type { PerFamily } from "../addr/family.ts";
 import { type Addr, parseAddr } from "../addr/addr.ts";
+import type { Setting } from "../api/setting.ts";
 import { ConfigError } from "../base/errors.ts";
 import { parseGoFlags } from "../base/go-flags.ts";
 import { nearest } from "../base/nearest.ts";
@@ -11,6 +12,7 @@ import { readEtcdConfig } from "./etcd-flags.ts";
 import { FLAGS } from "./flag-table.ts";
 import { FLANNEL_FLAGS, levelOfVerbosity, readFlannelFlags, resyncOfIptables } from "./flannel-flags.ts";
 import { helpText } from "./help.ts";
+import { originsOf } from "./origins.ts";
 import {
   absolutePath,
   address,
@@ -25,7 +27,13 @@ import {
 } from "./settings.ts";
 
 export type Parsed =
-  | { readonly kind: "run"; readonly config: AgentConfig; readonly warnings: readonly string[] }
+  | {
+      readonly kind: "run";
+      readonly config: AgentConfig;
+      /** Where each of its values came from. */
+      readonly origins: readonly Setting[];
+      readonly warnings: readonly string[];
+    }
   | { readonly kind: "help"; readonly text: string }
   | { readonly kind: "version"; readonly text: string };
 
@@ -45,7 +53,7 @@ export function parseArgs(argv: readonly string[], env: Environment): Parsed {
   warnOfUnknownVariables(settings, env);
   const config = readConfig(settings);
   if (settings.problems.length > 0) throw new ConfigError(settings.problems);
-  return { kind: "run", config, warnings: settings.warnings };
+  return { kind: "run", config, origins: originsOf(config, settings), warnings: settings.warnings };
 }
 
 const NAMES = [...FLAGS, ...FLANNEL_FLAGS].map((flag) => flag.name);

@@ -101,3 +101,16 @@ test("a sentence that is written without end is cut short, and says how much of 
   expect(lines.at(-2)).toContain("another sentence");
   expect(JSON.parse(lines.at(-1) ?? "")).toMatchObject({ msg: "peer changed", leftOut: 100_000 - BURST });
 });
+
+test("the level may be set at any time, and with debug come the stacks", () => {
+  const lines = logged({ logLevel: "info", logFormat: "json" }, (log) => {
+    log.debug("not yet");
+    log.level = "debug";
+    log.debug("now", { err: new Error("why") });
+    log.level = "error";
+    log.warn("no more");
+    expect([log.level, log.startedWith]).toEqual(["error", "info"]);
+  });
+  expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual(["now"]);
+  expect(lines[0]).toContain("log.test.ts");
+});

@@ -1,5 +1,6 @@
 import { pino } from "pino";
 import pretty from "pino-pretty";
+import type { LogLevel, LogLevels } from "../api/setting.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { describeError } from "../base/errors.ts";
 import type { RecentLines } from "../base/recent-lines.ts";
@@ -17,14 +18,14 @@ export interface LogOutput extends NodeJS.WritableStream {
 /**
  * The agent's logger: JSON, one object a line, or text for people. "auto" is text on a terminal and in
  * systemd's journal, and JSON elsewhere, as log collectors want it. Lines are written before the call returns, so that none is lost when the process
- * dies right after. No sentence fills more than its budget, whatever happens.
+ * dies right after. No sentence fills more than its budget, whatever happens. Its level may be set at any time.
  */
 export function createLogger(
   config: Pick<AgentConfig, "logLevel" | "logFormat">,
   output: LogOutput = process.stdout,
   recent?: RecentLines,
   clock: Pick<Clock, "now"> = systemClock,
-): Logger {
+): Logger & LogLevels {
   const sink = sinkOf(config, output);
   const log = pino(
     {
@@ -39,18 +40,24 @@ export function createLogger(
     recent ? { write: (line: string) => (recent.add(line), void sink.write(line)) } : sink,
   );
   const budget = new LineBudget(clock);
-  const stacks = config.logLevel === "debug";
   const write = (level: Level, sentence: string, fields: Fields = {}): void => {
     if (!log.isLevelEnabled(level)) return;
     const leftOut = budget.take(sentence);
     if (leftOut === undefined) return;
-    log[level]({ ...plainFields(fields, stacks), ...(leftOut > 0 && { leftOut }) }, sentence);
+    log[level]({ ...plainFields(fields, log.level === "debug"), ...(leftOut > 0 && { leftOut }) }, sentence);
   };
   return {
     debug: (sentence, fields) => write("debug", sentence, fields),
     info: (sentence, fields) => write("info", sentence, fields),
     warn: (sentence, fields) => write("warn", sentence, fields),
     error: (sentence, fields) => write("error", sentence, fields),
+    startedWith: config.logLevel,
+    get level() {
+      return log.level as LogLevel;
+    },
+    set level(level) {
+      log.level = level;
+    },
   };
 }
 

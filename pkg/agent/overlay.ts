@@ -57,6 +57,8 @@ export class Overlay {
   plane: Dataplane | undefined;
   network: NetworkConfig | undefined;
   underlay: Underlay | undefined;
+  /** Why the underlay is this one. */
+  underlayBecause = "";
   /** What the data plane wants in our lease. */
   attrs: PlaneAttrs | undefined;
   /** The own lease that the data plane carries; undefined while it is out of sync. */
@@ -303,6 +305,7 @@ export class Overlay {
     try {
       const chosen = await this.#parts.chooseUnderlay(families);
       this.#underlayProblem = undefined;
+      this.underlayBecause = chosen.because;
       return chosen;
     } catch (error) {
       const problem = describeError(error);

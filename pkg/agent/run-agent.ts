@@ -1,3 +1,4 @@
+import type { Setting } from "../api/setting.ts";
 import type { Random } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
@@ -24,6 +25,7 @@ export interface World {
   readonly host: Host;
   readonly openDataplane: OverlayParts["openDataplane"];
   readonly services: readonly Service[];
+  readonly origins?: () => readonly Setting[];
   readonly passed?: (ms: number, failures: number) => void;
   readonly clock: Clock;
   readonly random: Random;

@@ -18,7 +18,8 @@ export type Rule<T> = (text: string) => T;
 // Ours beats flannel's.
 const ENVIRONMENT_PREFIXES = ["TWILLD_", "FLANNELD_"] as const;
 
-const SECRET: ReadonlySet<string> = new Set(["etcd-password"]);
+/** Flags whose values are never shown. */
+export const SECRET: ReadonlySet<string> = new Set(["etcd-password"]);
 
 /** "etcd-endpoints" is "ETCD_ENDPOINTS" in the environment, behind a prefix. */
 export function environmentName(flag: string): string {

@@ -12,6 +12,7 @@ import { describeRefusal } from "./reach.ts";
 import { type Control, RefusedError } from "./control.ts";
 import { type ApiServer, serveApi } from "./server.ts";
 import { AGENT_SERVICE, HEALTH_SERVICE } from "./service.ts";
+import type { LogLevels, Setting } from "./setting.ts";
 import type { LeaseStatus, PeerStatus, Status } from "./status.ts";
 
 const own: LeaseStatus = {
@@ -301,5 +302,46 @@ test("the standard health service tells whether the node is ready", async () => 
     code: code.NOT_FOUND,
     details: 'there is no service "nobody"',
   });
+  client.close();
+});
+
+test("the health service's Watch tells each change, and of nobody that there is no such service", async () => {
+  await serve();
+  const node = watching(HEALTH_SERVICE.Watch, { service: "" });
+  const api = watching(HEALTH_SERVICE.Watch, { service: "twill.v1.Agent" });
+  const nobody = watching(HEALTH_SERVICE.Watch, { service: "nobody" });
+  expect((await next(node)).status).toBe(1);
+  expect((await next(api)).status).toBe(1);
+  expect((await next(nobody)).status).toBe(3);
+  current = { ...snapshot, ready: false };
+  expect((await next(node)).status).toBe(2);
+  await Promise.all([node, api, nobody].map((each) => each.return(undefined)));
+});
+
+test("settings come through with their sources, and the log level is set until the next start", async () => {
+  const settings: Setting[] = [
+    { name: "iface", value: "eth0", source: "flag", from: "--iface" },
+    { name: "resync", value: "10s", source: "default", from: "" },
+    { name: "etcd-password", value: "set", source: "environment", from: "TWILLD_ETCD_PASSWORD" },
+    { name: "Network", value: "10.5.0.0/16", source: "network-config", from: "/coreos.com/network/config" },
+    { name: "node-id", value: "8d7c", source: "discovered", from: "the state directory" },
+    { name: "log-level", value: "debug", source: "runtime", from: "the control API" },
+  ];
+  const logLevels: LogLevels = { level: "info", startedWith: "info" };
+  const source = { status: () => current, leases: () => [own], ...changes };
+  await serveApi({ socket, source, settings: () => settings, logLevels, log, signal: stop.signal });
+  const client = await AgentClient.connect(socket);
+  expect(await client.settings()).toEqual(settings);
+  expect(await client.setLogLevel("debug")).toEqual({ before: "info", startedWith: "info" });
+  expect(await client.setLogLevel("error")).toEqual({ before: "debug", startedWith: "info" });
+  expect(logLevels.level).toBe("error");
+  client.close();
+});
+
+test("an agent whose log level is fixed refuses to set it", async () => {
+  await serve();
+  const client = await AgentClient.connect(socket);
+  expect(await client.settings()).toEqual([]);
+  await expect(client.setLogLevel("debug")).rejects.toMatchObject({ name: "RefusedError" });
   client.close();
 });

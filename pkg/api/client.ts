@@ -5,6 +5,8 @@ import type { PeerProbe, Probed } from "./probe.ts";
 import { decodeProbe, decodeProbed } from "./probe-wire.ts";
 import { AgentUnreachableError, requireAgent } from "./reach.ts";
 import { AGENT_SERVICE } from "./service.ts";
+import type { LogLevel, Setting } from "./setting.ts";
+import { decodeLevel, decodeSetting, encodeLevel } from "./setting-wire.ts";
 import type { LeaseStatus, Status } from "./status.ts";
 import { decodeLease, decodeStatus, number } from "./wire.ts";
 
@@ -77,6 +79,17 @@ export class AgentClient {
   async logs(after: number): Promise<readonly { readonly sequence: number; readonly text: string }[]> {
     const { lines } = await this.#call(AGENT_SERVICE.ListLogs, { after });
     return (lines ?? []).map((line) => ({ sequence: number(line.sequence), text: line.text ?? "" }));
+  }
+
+  /** What the agent runs with. */
+  async settings(): Promise<readonly Setting[]> {
+    return ((await this.#call(AGENT_SERVICE.ListSettings, {})).settings ?? []).map(decodeSetting);
+  }
+
+  /** Sets how much the agent logs. Resolves to the level before, and to the one that it has when it is started again. */
+  async setLogLevel(level: LogLevel): Promise<{ before: LogLevel | undefined; startedWith: LogLevel | undefined }> {
+    const { before, startedWith } = await this.#call(AGENT_SERVICE.SetLogLevel, { level: encodeLevel(level) });
+    return { before: decodeLevel(before), startedWith: decodeLevel(startedWith) };
   }
 
   close(): void {

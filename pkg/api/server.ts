@@ -1,16 +1,18 @@
 import { chmod } from "node:fs/promises";
 import { type sendUnaryData, Server, ServerCredentials, type ServerUnaryCall, status } from "@grpc/grpc-js";
-import { grpc } from "../../proto/gen/agent.js";
 import { sleep, systemClock } from "../base/clock.ts";
 import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { RecentLines } from "../base/recent-lines.ts";
-import { AGENT_SERVICE, AGENT_SERVICE_NAME, HEALTH_SERVICE } from "./service.ts";
+import { AGENT_SERVICE, HEALTH_SERVICE } from "./service.ts";
 import { placeSocket, type PlacedSocket } from "./socket.ts";
 import { type Control, RefusedError } from "./control.ts";
+import { healthOf, isUnknown } from "./health.ts";
 import type { ProbeSource } from "./probe.ts";
 import { encodeProbe, encodeProbed } from "./probe-wire.ts";
-import type { StatusSource } from "./status.ts";
+import { serveReflection } from "./reflection.ts";
+import type { LogLevels, Setting } from "./setting.ts";
+import { decodeLevel, encodeLevel, encodeSetting } from "./setting-wire.ts";
 import { watch } from "./watch.ts";
 import { encodeLease, encodeStatus, encodeTraffic, number } from "./wire.ts";
 
@@ -23,7 +25,7 @@ export interface ApiServer {
 }
 
 /**
- * Serves the control API and gRPC's health service on the unix socket at path `socket`, which is of mode 0600 from its
+ * Serves the control API and gRPC's health and reflection services on the unix socket at path `socket`, which is of mode 0600 from its
  * first moment, until the signal aborts. Resolves when it answers. Throws an Error that names the path, with the
  * system's code in its cause, when the socket cannot be had; a socket that a killed agent has left is replaced.
  */
@@ -34,10 +36,14 @@ export async function serveApi(options: {
   readonly probes?: ProbeSource;
   /** Without it nothing is remembered of the log. */
   readonly recentLog?: RecentLines;
+  /** Without it none is told. */
+  readonly settings?: () => readonly Setting[];
+  /** Without it the level cannot be set. */
+  readonly logLevels?: LogLevels;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }): Promise<ApiServer> {
-  const { socket, source, probes = NO_PROBES, recentLog, log, signal } = options;
+  const { socket, source, probes = NO_PROBES, recentLog, settings = () => [], logLevels, log, signal } = options;
   const server = new Server();
   server.addService(AGENT_SERVICE, {
     Status: answer(log, () => ({ status: encodeStatus(source.status()) })),
@@ -70,8 +76,28 @@ export async function serveApi(options: {
       { log, signal },
     ),
     Probe: answer(log, async ({ target }) => encodeProbed(await probes.probe(target ?? ""))),
+    ListSettings: answer(log, () => ({ settings: settings().map(encodeSetting) })),
+    SetLogLevel: answer(log, ({ level }) => {
+      const wanted = decodeLevel(level);
+      if (!wanted) throw new RefusedError("there is no such log level: give debug, info, warn or error");
+      if (!logLevels) throw new RefusedError("the log level of this agent is fixed");
+      const { level: before, startedWith } = logLevels;
+      logLevels.level = wanted;
+      return { before: encodeLevel(before), startedWith: encodeLevel(startedWith) };
+    }),
   });
-  server.addService(HEALTH_SERVICE, { Check: checkHealth(source, log) });
+  server.addService(HEALTH_SERVICE, {
+    Check: answer(log, ({ service }) => {
+      const health = healthOf(service ?? "", source);
+      if (isUnknown(health)) throw new UnknownServiceError(`there is no service ${JSON.stringify(service)}`);
+      return health;
+    }),
+    Watch: watch(({ service }) => healthOf(service ?? "", source), HEALTH_SERVICE.Watch.responseSerialize, {
+      log,
+      signal,
+    }),
+  });
+  serveReflection(server);
   let placed: PlacedSocket;
   try {
     placed = await placeSocket(socket, (path) => bind(server, path));
@@ -124,16 +150,4 @@ function answer<Q, R>(log: Logger, make: (request: Q) => R | Promise<R>): Handle
 
 class UnknownServiceError extends Error {
   override readonly name = "UnknownServiceError";
-}
-
-type HealthRequest = grpc.health.v1.HealthCheckRequest.$Properties;
-type HealthResponse = grpc.health.v1.HealthCheckResponse.$Properties;
-
-function checkHealth(source: StatusSource, log: Logger): Handler<HealthRequest, HealthResponse> {
-  const { SERVING, NOT_SERVING } = grpc.health.v1.HealthCheckResponse.ServingStatus;
-  return answer(log, ({ service }) => {
-    if (service === AGENT_SERVICE_NAME) return { status: SERVING };
-    if (service) throw new UnknownServiceError(`there is no service ${JSON.stringify(service)}`);
-    return { status: source.status().ready ? SERVING : NOT_SERVING };
-  });
 }

@@ -20,11 +20,18 @@ export const AGENT_SERVICE = {
   WatchStatus: streaming("/twill.v1.Agent/WatchStatus", twill.v1.WatchStatusRequest, twill.v1.StatusResponse),
   WatchLeases: streaming("/twill.v1.Agent/WatchLeases", twill.v1.WatchLeasesRequest, twill.v1.ListLeasesResponse),
   WatchTraffic: streaming("/twill.v1.Agent/WatchTraffic", twill.v1.WatchTrafficRequest, twill.v1.WatchTrafficResponse),
+  ListSettings: unary("/twill.v1.Agent/ListSettings", twill.v1.ListSettingsRequest, twill.v1.ListSettingsResponse),
+  SetLogLevel: unary("/twill.v1.Agent/SetLogLevel", twill.v1.SetLogLevelRequest, twill.v1.SetLogLevelResponse),
 } as const;
 
 /** grpc.health.v1.Health of proto/grpc/health/v1/health.proto. */
 export const HEALTH_SERVICE = {
   Check: unary("/grpc.health.v1.Health/Check", grpc.health.v1.HealthCheckRequest, grpc.health.v1.HealthCheckResponse),
+  Watch: streaming(
+    "/grpc.health.v1.Health/Watch",
+    grpc.health.v1.HealthCheckRequest,
+    grpc.health.v1.HealthCheckResponse,
+  ),
 } as const;
 
 /** What the health service calls the control API itself. */

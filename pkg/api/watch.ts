@@ -7,16 +7,17 @@ import type { Logger } from "../base/logger.ts";
 const USUAL_MS = 1000;
 const LEAST_MS = 100;
 
-interface Interval {
-  readonly intervalMs?: number | null;
+/** A request may say how often to look. */
+function intervalOf(request: { readonly intervalMs?: number | null }): number {
+  return Math.max(LEAST_MS, request.intervalMs || USUAL_MS);
 }
 
 /**
  * Answers with what `make` gives, at once and whenever it is another, until the client or the signal ends it. A client that
  * reads slowly is waited for, and then gets what is true by then. `serialize` tells two answers apart.
  */
-export function watch<Q extends Interval, R>(
-  make: () => R,
+export function watch<Q extends object, R>(
+  make: (request: Q) => R,
   serialize: (message: R) => Buffer,
   { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
 ): (call: ServerWritableStream<Q, R>) => void {
@@ -24,10 +25,10 @@ export function watch<Q extends Interval, R>(
     const gone = new AbortController();
     call.on("cancelled", () => gone.abort());
     const end = AbortSignal.any([signal, gone.signal]);
-    const intervalMs = Math.max(LEAST_MS, call.request.intervalMs || USUAL_MS);
+    const intervalMs = intervalOf(call.request);
     let last: Buffer | undefined;
     while (!end.aborted) {
-      const message = make();
+      const message = make(call.request);
       const bytes = serialize(message);
       if (!last?.equals(bytes) && !call.write(message)) await drained(call, end);
       last = bytes;

@@ -22,6 +22,8 @@ const RETRY_MS = 1000;
 /** Where the network config comes from: the registry, once it is there and makes sense. */
 export class ConfigSource {
   readonly #options: ConfigSourceOptions;
+  /** What the last config that was found right looks like in the registry. */
+  text: string | undefined;
 
   constructor(options: ConfigSourceOptions) {
     this.#options = options;
@@ -64,10 +66,12 @@ export class ConfigSource {
         return `there is no network config: put one with etcdctl put ${prefix}/config '${example}'`;
       }
       const survey = namesBackend(entry.value) ? undefined : new Survey(await registry.list());
-      return parseNetworkConfig(entry.value, {
+      const config = parseNetworkConfig(entry.value, {
         liveLeases: survey?.claims.flatMap((claim) => claim.lease ?? []) ?? [],
         warn: (sentence) => log.warn("network config is doubtful", { reason: sentence }),
       });
+      this.text = entry.value;
+      return config;
     } catch (error) {
       if (error instanceof ConfigError) return `the network config at ${prefix}/config is wrong: ${error.message}`;
       if (!(error instanceof RegistryUnavailableError)) throw error;

@@ -102,6 +102,11 @@ export class SubnetManager {
     return config;
   }
 
+  /** The text in the registry of the config that networkConfig gave; undefined before. */
+  get configText(): string | undefined {
+    return this.#configs.text;
+  }
+
   /** What networkConfig or acquire waits for: one sentence. */
   get problem(): string | undefined {
     return this.#problem;

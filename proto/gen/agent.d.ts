@@ -1210,6 +1210,353 @@ export namespace twill {
         }
 
         /**
+         * Properties of a ListSettingsRequest.
+         * @deprecated Use twill.v1.ListSettingsRequest.$Properties instead.
+         */
+        interface IListSettingsRequest extends twill.v1.ListSettingsRequest.$Properties {
+        }
+
+        /** Represents a ListSettingsRequest. */
+        class ListSettingsRequest {
+
+            /**
+             * Constructs a new ListSettingsRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.ListSettingsRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /**
+             * Encodes the specified ListSettingsRequest message. Does not implicitly {@link twill.v1.ListSettingsRequest.verify|verify} messages.
+             * @param message ListSettingsRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.ListSettingsRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ListSettingsRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.ListSettingsRequest & twill.v1.ListSettingsRequest.$Shape} ListSettingsRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.ListSettingsRequest & twill.v1.ListSettingsRequest.$Shape;
+        }
+
+        namespace ListSettingsRequest {
+
+            /** Properties of a ListSettingsRequest. */
+            interface $Properties {
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ListSettingsRequest. */
+            type $Shape = twill.v1.ListSettingsRequest.$Properties;
+        }
+
+        /**
+         * Properties of a ListSettingsResponse.
+         * @deprecated Use twill.v1.ListSettingsResponse.$Properties instead.
+         */
+        interface IListSettingsResponse extends twill.v1.ListSettingsResponse.$Properties {
+        }
+
+        /** Represents a ListSettingsResponse. */
+        class ListSettingsResponse {
+
+            /**
+             * Constructs a new ListSettingsResponse.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.ListSettingsResponse.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** ListSettingsResponse settings. */
+            settings: twill.v1.Setting.$Properties[];
+
+            /**
+             * Encodes the specified ListSettingsResponse message. Does not implicitly {@link twill.v1.ListSettingsResponse.verify|verify} messages.
+             * @param message ListSettingsResponse message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.ListSettingsResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ListSettingsResponse message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.ListSettingsResponse & twill.v1.ListSettingsResponse.$Shape} ListSettingsResponse
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.ListSettingsResponse & twill.v1.ListSettingsResponse.$Shape;
+        }
+
+        namespace ListSettingsResponse {
+
+            /** Properties of a ListSettingsResponse. */
+            interface $Properties {
+
+                /** ListSettingsResponse settings */
+                settings?: (twill.v1.Setting.$Properties[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ListSettingsResponse. */
+            type $Shape = twill.v1.ListSettingsResponse.$Properties;
+        }
+
+        /**
+         * Properties of a Setting.
+         * @deprecated Use twill.v1.Setting.$Properties instead.
+         */
+        interface ISetting extends twill.v1.Setting.$Properties {
+        }
+
+        /** Represents a Setting. */
+        class Setting {
+
+            /**
+             * Constructs a new Setting.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.Setting.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Setting name. */
+            name: string;
+
+            /** Setting value. */
+            value: string;
+
+            /** Setting source. */
+            source: twill.v1.SettingSource;
+
+            /** Setting from. */
+            from: string;
+
+            /**
+             * Encodes the specified Setting message. Does not implicitly {@link twill.v1.Setting.verify|verify} messages.
+             * @param message Setting message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.Setting.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Setting message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.Setting & twill.v1.Setting.$Shape} Setting
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.Setting & twill.v1.Setting.$Shape;
+        }
+
+        namespace Setting {
+
+            /** Properties of a Setting. */
+            interface $Properties {
+
+                /** Setting name */
+                name?: (string|null);
+
+                /** Setting value */
+                value?: (string|null);
+
+                /** Setting source */
+                source?: (twill.v1.SettingSource|null);
+
+                /** Setting from */
+                from?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Setting. */
+            type $Shape = twill.v1.Setting.$Properties;
+        }
+
+        /** SettingSource enum. */
+        enum SettingSource {
+
+            /** SETTING_SOURCE_UNSPECIFIED value */
+            SETTING_SOURCE_UNSPECIFIED = 0,
+
+            /** SETTING_SOURCE_DEFAULT value */
+            SETTING_SOURCE_DEFAULT = 1,
+
+            /** SETTING_SOURCE_FLAG value */
+            SETTING_SOURCE_FLAG = 2,
+
+            /** SETTING_SOURCE_ENVIRONMENT value */
+            SETTING_SOURCE_ENVIRONMENT = 3,
+
+            /** SETTING_SOURCE_NETWORK_CONFIG value */
+            SETTING_SOURCE_NETWORK_CONFIG = 4,
+
+            /** SETTING_SOURCE_DISCOVERED value */
+            SETTING_SOURCE_DISCOVERED = 5,
+
+            /** SETTING_SOURCE_RUNTIME value */
+            SETTING_SOURCE_RUNTIME = 6
+        }
+
+        /**
+         * Properties of a SetLogLevelRequest.
+         * @deprecated Use twill.v1.SetLogLevelRequest.$Properties instead.
+         */
+        interface ISetLogLevelRequest extends twill.v1.SetLogLevelRequest.$Properties {
+        }
+
+        /** Represents a SetLogLevelRequest. */
+        class SetLogLevelRequest {
+
+            /**
+             * Constructs a new SetLogLevelRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.SetLogLevelRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** SetLogLevelRequest level. */
+            level: twill.v1.LogLevel;
+
+            /**
+             * Encodes the specified SetLogLevelRequest message. Does not implicitly {@link twill.v1.SetLogLevelRequest.verify|verify} messages.
+             * @param message SetLogLevelRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.SetLogLevelRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a SetLogLevelRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.SetLogLevelRequest & twill.v1.SetLogLevelRequest.$Shape} SetLogLevelRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.SetLogLevelRequest & twill.v1.SetLogLevelRequest.$Shape;
+        }
+
+        namespace SetLogLevelRequest {
+
+            /** Properties of a SetLogLevelRequest. */
+            interface $Properties {
+
+                /** SetLogLevelRequest level */
+                level?: (twill.v1.LogLevel|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a SetLogLevelRequest. */
+            type $Shape = twill.v1.SetLogLevelRequest.$Properties;
+        }
+
+        /**
+         * Properties of a SetLogLevelResponse.
+         * @deprecated Use twill.v1.SetLogLevelResponse.$Properties instead.
+         */
+        interface ISetLogLevelResponse extends twill.v1.SetLogLevelResponse.$Properties {
+        }
+
+        /** Represents a SetLogLevelResponse. */
+        class SetLogLevelResponse {
+
+            /**
+             * Constructs a new SetLogLevelResponse.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: twill.v1.SetLogLevelResponse.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** SetLogLevelResponse before. */
+            before: twill.v1.LogLevel;
+
+            /** SetLogLevelResponse startedWith. */
+            startedWith: twill.v1.LogLevel;
+
+            /**
+             * Encodes the specified SetLogLevelResponse message. Does not implicitly {@link twill.v1.SetLogLevelResponse.verify|verify} messages.
+             * @param message SetLogLevelResponse message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: twill.v1.SetLogLevelResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a SetLogLevelResponse message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {twill.v1.SetLogLevelResponse & twill.v1.SetLogLevelResponse.$Shape} SetLogLevelResponse
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): twill.v1.SetLogLevelResponse & twill.v1.SetLogLevelResponse.$Shape;
+        }
+
+        namespace SetLogLevelResponse {
+
+            /** Properties of a SetLogLevelResponse. */
+            interface $Properties {
+
+                /** SetLogLevelResponse before */
+                before?: (twill.v1.LogLevel|null);
+
+                /** SetLogLevelResponse startedWith */
+                startedWith?: (twill.v1.LogLevel|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a SetLogLevelResponse. */
+            type $Shape = twill.v1.SetLogLevelResponse.$Properties;
+        }
+
+        /** LogLevel enum. */
+        enum LogLevel {
+
+            /** LOG_LEVEL_UNSPECIFIED value */
+            LOG_LEVEL_UNSPECIFIED = 0,
+
+            /** LOG_LEVEL_DEBUG value */
+            LOG_LEVEL_DEBUG = 1,
+
+            /** LOG_LEVEL_INFO value */
+            LOG_LEVEL_INFO = 2,
+
+            /** LOG_LEVEL_WARN value */
+            LOG_LEVEL_WARN = 3,
+
+            /** LOG_LEVEL_ERROR value */
+            LOG_LEVEL_ERROR = 4
+        }
+
+        /**
          * Properties of a WatchStatusRequest.
          * @deprecated Use twill.v1.WatchStatusRequest.$Properties instead.
          */

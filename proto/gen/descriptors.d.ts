@@ -1,0 +1,2 @@
+/** Of each package a FileDescriptorProto, in base64. */
+export const FILE_DESCRIPTORS: readonly string[];
