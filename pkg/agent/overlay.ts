@@ -29,6 +29,8 @@ export interface OverlayParts {
     own: PerFamily<Prefix>,
     devices: readonly string[],
   ) => Promise<readonly string[]>;
+  /** What others do to pods' traffic, as the last call of setTraffic has seen it: a sentence each. */
+  readonly trafficDoubts: () => readonly string[];
   /** Takes away what data planes and traffic rules have made. Resolves to what could not be removed, a sentence each. */
   readonly removeTraces: (network: NetworkConfig) => Promise<readonly string[]>;
   readonly vtepMac: Required<PerFamily<Mac>>;
@@ -96,13 +98,18 @@ export class Overlay {
 
   /** What is wrong, the gravest first: a sentence each. */
   get problems(): readonly string[] {
-    return [this.#planeProblem, this.#underlayProblem, ...this.#trafficProblems].filter((text) => text !== undefined);
+    return [this.#planeProblem, this.#underlayProblem, ...this.trafficProblems].filter((text) => text !== undefined);
+  }
+
+  /** Those of them that are about masquerading and forwarding. */
+  get trafficProblems(): readonly string[] {
+    return [...this.#trafficProblems, ...this.#parts.trafficDoubts()];
   }
 
   /** Why pods must not be attached to the data plane; undefined while it carries our lease. */
   blocker(own: Lease | undefined): Blocker | undefined {
     if (own && this.synced === own.key) return undefined;
-    const message = this.problems[0] ?? "the data plane is being set up";
+    const message = this.#planeProblem ?? this.#underlayProblem ?? "the data plane is being set up";
     return { state: this.#everSynced ? "limited" : "not-ready", message };
   }
 

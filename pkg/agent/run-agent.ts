@@ -74,6 +74,7 @@ export async function runAgent(world: World, signal: AbortSignal): Promise<Endin
         chooseUnderlay: (families) => readUnderlay(host, config.underlay, families),
         setTraffic: (network, own, devices) =>
           traffic.reconcile({ network, own, ipMasq, randomFully, forwardRules, devices }),
+        trafficDoubts: () => traffic.doubts,
         removeTraces: async ({ network }) => [
           ...(await removeDataplanes(host, network)),
           ...(await removeTraffic(host)),

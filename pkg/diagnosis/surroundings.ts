@@ -57,9 +57,6 @@ export interface EtcdVersion {
   readonly readAt: number;
 }
 
-/** What the bridge plugin calls the bridge of the pods, with flannel too. */
-export const PODS_BRIDGE = "cni0";
-
 /** The devices of the overlay, by the agent's data plane; both kinds' where it is not known. */
 export function overlayDevices(status: Status | undefined): string[] {
   const vni = status?.network?.vni ?? 1;

@@ -235,6 +235,8 @@ export interface ForwardChain {
   /** "inet firewall forward": family, table, chain. */
   readonly name: string;
   readonly policy: "accept" | "drop";
+  /** Of one that drops: everything in its table, as nft's JSON. */
+  readonly text?: string;
 }
 
 /** A chain of an nftables table. Rules are nft's own JSON expressions (libnftables-json(5)), one list per rule. */

@@ -100,19 +100,25 @@ export async function readForwardChains(commands: Commands, family: Family): Pro
   const { code, stdout, stderr } = await commands.run("nft", ["-j", "list", "chains"]);
   if (code !== 0) throw new HostError(`cannot list the chains of nftables: ${clean(stderr)}`);
   const hooked = family === 4 ? ["ip", "inet"] : ["ip6", "inet"];
-  return (JSON.parse(stdout) as NftOutput).nftables.flatMap(({ chain }) => {
-    if (chain?.hook !== "forward" || !hooked.includes(chain.family)) return [];
+  const found: ForwardChain[] = [];
+  for (const { chain } of (JSON.parse(stdout) as NftOutput).nftables) {
+    if (chain?.hook !== "forward" || !hooked.includes(chain.family)) continue;
     // iptables' chains bear the names of its tables and hooks: filter, mangle, security; FORWARD.
-    if (chain.family !== "inet" && chain.name === "FORWARD") return [];
-    const policy = chain.policy === "drop" ? "drop" : "accept";
-    return [{ name: `${chain.family} ${chain.table} ${chain.name}`, policy }];
-  });
+    if (chain.family !== "inet" && chain.name === "FORWARD") continue;
+    const name = `${chain.family} ${chain.table} ${chain.name}`;
+    if (chain.policy !== "drop") found.push({ name, policy: "accept" });
+    else {
+      const table = await listNftTable(commands, chain.family, chain.table);
+      found.push({ name, policy: "drop", text: JSON.stringify(table ?? {}) });
+    }
+  }
+  return found;
 }
 
 /** A table as nft lists it, undefined when there is none. */
 export async function listNftTable(
   commands: Commands,
-  family: NftFamily,
+  family: string,
   name: string,
 ): Promise<NftOutput | undefined> {
   const { code, stdout, stderr } = await commands.run("nft", ["-j", "list", "table", family, name]);

@@ -167,11 +167,23 @@ test("a chain of somebody else that drops is named once, and again when it comes
     { family: 4, chain: "inet firewall forward" },
     { family: 6, chain: "inet firewall forward" },
   ]);
+  expect(traffic.doubts).toEqual([
+    "the nftables chain inet firewall forward drops what pods forward: it must accept them itself",
+  ]);
   host.forwardChains.pop();
   await traffic.reconcile(dual);
+  expect(traffic.doubts).toEqual([]);
   host.forwardChains.push({ name: "ip filter forward", policy: "drop" });
   await traffic.reconcile(dual);
   expect(warned()).toHaveLength(3);
+});
+
+test("a chain that drops, in a table that speaks of the pods, is taken to let them through", async () => {
+  const { host, log, traffic } = make();
+  for (const text of ['{"prefix":{"addr":"10.5.0.0","len":16}}', '{"right":"cni0"}'])
+    host.forwardChains.push({ name: "ip firewall forward", policy: "drop", text });
+  await traffic.reconcile(want);
+  expect([traffic.doubts, log.sentences("warn")]).toEqual([[], []]);
 });
 
 test("removeTraffic leaves nothing", async () => {

@@ -2,6 +2,7 @@ import { FAMILIES, type Family, type PerFamily } from "../addr/family.ts";
 import { type Prefix, formatPrefix } from "../addr/prefix.ts";
 import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { chainsAgainstPods } from "../host/forward-chains.ts";
 import type { Host, NftChain } from "../host/host.ts";
 
 import { removeFlannelRules } from "./flannel-rules.ts";
@@ -41,11 +42,17 @@ export class Traffic {
   /** The forward accepts that were in place after the last pass, by variant and family. */
   readonly #forward = new Map<string, string>();
   readonly #takenOver = new Set<Family>();
-  readonly #drops = new Set<string>();
+  readonly #drops = new Map<Family, readonly string[]>();
 
   constructor(options: { readonly host: Host; readonly log: Logger }) {
     this.#host = options.host;
     this.#log = options.log;
+  }
+
+  /** What others do to pods' traffic, as seen in the last pass, and is not ours to change: a sentence each. */
+  get doubts(): readonly string[] {
+    const chains = new Set([...this.#drops.values()].flat());
+    return [...chains].map((name) => `the nftables chain ${name} drops what pods forward: it must accept them itself`);
   }
 
   /**
@@ -61,7 +68,10 @@ export class Traffic {
       await attempt(problems, `masquerade pods over IPv${family}`, () => this.#setMasquerade(family, masquerade));
       const accepts = want.forwardRules && network ? forwardRules(network, want.devices) : undefined;
       await attempt(problems, `accept pods' IPv${family} traffic in FORWARD`, () => this.#setForward(family, accepts));
-      if (accepts) await attempt(problems, `see who drops IPv${family} traffic`, () => this.#tellDrops(family));
+      if (accepts && network)
+        await attempt(problems, `see who drops IPv${family} traffic`, () =>
+          this.#tellDrops(family, network, want.devices),
+        );
       await attempt(problems, `remove flannel's IPv${family} rules`, () => this.#takeOver(family));
     }
     return problems;
@@ -112,15 +122,13 @@ export class Traffic {
     }
   }
 
-  // Once for each chain, as long as it stands: whether it accepts pods by a rule of its own, we cannot know.
-  async #tellDrops(family: Family): Promise<void> {
-    const dropping = (await this.#host.foreignForwardChains(family)).filter(({ policy }) => policy === "drop");
-    const chains = dropping.map(({ name }) => `${family} ${name}`);
-    for (const key of this.#drops) if (key.startsWith(`${family} `) && !chains.includes(key)) this.#drops.delete(key);
-    for (const key of chains) {
-      if (this.#drops.has(key)) continue;
-      this.#drops.add(key);
-      const chain = key.slice(key.indexOf(" ") + 1);
+  // Once for each chain, as long as it stands.
+  async #tellDrops(family: Family, network: Prefix, devices: readonly string[]): Promise<void> {
+    const told = this.#drops.get(family) ?? [];
+    const chains = await chainsAgainstPods(this.#host, family, [formatPrefix(network)], devices);
+    const names = chains.map(({ name }) => name);
+    this.#drops.set(family, names);
+    for (const chain of names.filter((name) => !told.includes(name))) {
       this.#log.warn("an nftables chain drops forwarded packets by policy: it must accept the pod network itself", {
         family,
         chain,

@@ -1,6 +1,6 @@
 import { containsAddr, formatInterfaceAddr, parsePrefix } from "../../addr/prefix.ts";
+import { PODS_BRIDGE } from "../../host/forward-chains.ts";
 import type { Check } from "../finding.ts";
-import { PODS_BRIDGE } from "../surroundings.ts";
 
 /** The pods' bridge has an address of the present subnet: the bridge plugin refuses pods beside one of an older subnet. */
 export const cniBridge: Check = {

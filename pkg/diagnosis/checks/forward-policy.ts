@@ -1,5 +1,7 @@
 import { FAMILIES } from "../../addr/family.ts";
+import { chainsAgainstPods } from "../../host/forward-chains.ts";
 import type { Check, Finding } from "../finding.ts";
+import { overlayDevices } from "../surroundings.ts";
 
 const OUR_CHAIN = "TWILL-FWD";
 
@@ -21,8 +23,7 @@ export const forwardPolicy: Check = {
           fix: `${variant} -I FORWARD 1 -s ${inUse[0]} -j ACCEPT; ${variant} -I FORWARD 2 -d ${inUse[0]} -j ACCEPT`,
         });
       }
-      for (const { name, policy } of await host.foreignForwardChains(family)) {
-        if (policy !== "drop") continue;
+      for (const { name } of await chainsAgainstPods(host, family, inUse, overlayDevices(status))) {
         found.push({
           severity: "warning",
           what: "a firewall drops forwarded packets that it does not accept itself",

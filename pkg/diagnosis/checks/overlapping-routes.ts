@@ -2,8 +2,9 @@ import { FAMILIES } from "../../addr/family.ts";
 import { containsPrefix, formatPrefix, overlaps, parsePrefix, type Prefix } from "../../addr/prefix.ts";
 import { PLAIN_ROUTE_PROTOCOL } from "../../dataplane/direct-routing.ts";
 import type { Route } from "../../host/host.ts";
+import { PODS_BRIDGE } from "../../host/forward-chains.ts";
 import type { Check, Finding } from "../finding.ts";
-import { overlayDevices, PODS_BRIDGE } from "../surroundings.ts";
+import { overlayDevices } from "../surroundings.ts";
 
 /** Nobody else has routes into the pod network. */
 export const overlappingRoutes: Check = {
