@@ -1,5 +1,7 @@
 import type { PeerProbe, Probed } from "../../pkg/api/probe.ts";
 import type { LeaseStatus } from "../../pkg/api/status.ts";
+import { nameOf } from "../../pkg/diagnosis/peer-name.ts";
+import { troublesOf } from "../../pkg/diagnosis/troubles.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
 import { answers, loss, mtu, rtt } from "./peers.ts";
 import { type Cell, type Screen, table } from "./screen.ts";
@@ -36,26 +38,13 @@ function showProbed({ peers, address }: Probed, leases: readonly LeaseStatus[], 
 }
 
 function describeProblems({ peers, address }: Probed, leases: readonly LeaseStatus[]): string[] {
-  const all = peers.flatMap((probe) => {
-    const lease = leaseOf(probe, leases);
-    const problem = problemOf(probe);
-    return problem === undefined ? [] : [`${lease?.nodeName || probe.underlay} ${problem}`];
-  });
-  if (address && address.lost === address.sent) all.push(`${address.address} does not answer`);
+  const all = troublesOf(peers, leases).map(({ sentence }) => sentence);
+  if (address && address.lost === address.sent) {
+    const [node] = peers.filter(({ state }) => state === "up");
+    const but = node ? `, though ${nameOf(node, leases)} does: the pod, or a firewall there (FORWARD)` : "";
+    all.push(`${address.address} does not answer${but}`);
+  }
   return all;
-}
-
-/** What is wrong with a peer, behind its name; undefined for one that is well or was not asked. */
-export function problemOf(probe: PeerProbe): string | undefined {
-  const { state, underlay, overlay, mtu, wantedMtu, tcp } = probe;
-  if (state === "down") return `does not answer: neither ${underlay} on the underlay nor ${overlay || "its overlay"}`;
-  if (state === "overlay-down")
-    return `answers on the underlay (${underlay}), but not over the overlay (${overlay}): its twilld, or UDP between the nodes`;
-  if (state === "up" && mtu > 0 && mtu < wantedMtu)
-    return `is reached by packets of at most ${mtu} bytes where ${wantedMtu} should pass: look at the MTU of the underlay there`;
-  if (state === "up" && tcp === "silent")
-    return "answers echoes, but no TCP: wrong checksums (ethtool -K DEV tx off), or a firewall";
-  return undefined;
 }
 
 function leaseOf({ key }: PeerProbe, leases: readonly LeaseStatus[]): LeaseStatus | undefined {

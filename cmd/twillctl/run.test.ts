@@ -85,6 +85,7 @@ test("--json is the snapshot with every digit of its counters, before or behind 
     "dataplane",
     "etcd",
     "peers",
+    "troubles",
   ]);
   expect(plain["lease"]).toBeNull();
   out = "";

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { PeerProbe } from "../../pkg/api/probe.ts";
 import { NOW, flannelLease, ownLease, sample } from "./sample.ts";
 import { showLeases } from "./leases.ts";
 import type { Screen } from "./screen.ts";
@@ -23,6 +24,27 @@ test("status tells the facts of a node that is ready", () => {
     "10.5.9.0/24  -     192.0.2.12  1.2 kB  0 B       failed: the lease has no VtepMAC",
     "",
   ]);
+});
+
+test("status tells since when a peer is unreachable, and what was measured and is wrong", () => {
+  const probe: PeerProbe = {
+    key: flannelLease.key,
+    overlay: "10.5.9.0",
+    underlay: "192.0.2.12",
+    state: "down",
+    since: NOW - 65_000,
+    rttMs: 0,
+    sent: 3,
+    lost: 3,
+    lastSeen: 0,
+    mtu: 0,
+    wantedMtu: 1450,
+    tcp: "unknown",
+    inbound: "unknown",
+  };
+  const lines = showStatus(sample, file, [probe], ["node-b has never answered"]).split("\n");
+  expect(lines.slice(0, 2)).toEqual(["node-a is ready", "! node-b has never answered"]);
+  expect(lines.at(-2)).toMatch(/ failed: the lease has no VtepMAC, unreachable for 1 min 5 s$/);
 });
 
 test("status of a node that has only started says what is missing, the problems first", () => {

@@ -1,5 +1,7 @@
+import type { PeerProbe } from "../../pkg/api/probe.ts";
 import type { DataplaneStatus, EtcdStatus, PeerStatus, Status } from "../../pkg/api/status.ts";
 import { bytes, span } from "./amounts.ts";
+import { troublesOf } from "../../pkg/diagnosis/troubles.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
 import { expiry } from "./leases.ts";
 import { type Cell, type Colour, paint, printable, type Screen, table } from "./screen.ts";
@@ -7,19 +9,31 @@ import { toJson } from "./to-json.ts";
 
 /** This node; it ends with 1 where the node is not ready. */
 export async function runStatus(call: Call): Promise<Outcome> {
-  const status = await (await call.agent()).status();
-  const text = call.json ? toJson(status) : showStatus(status, call.screen);
+  const agent = await call.agent();
+  const [status, probes] = await Promise.all([agent.status(), agent.probes()]);
+  const leases = status.peers.map(({ lease }) => lease);
+  const troubles = troublesOf(probes, leases).map(({ sentence }) => sentence);
+  const text = call.json ? toJson({ ...status, troubles }) : showStatus(status, call.screen, probes, troubles);
   return { text, code: status.ready ? EXIT.ok : EXIT.notReady };
 }
 
-/** The node as an operator wants to see it: ready or why not, then the facts, then the peers. */
-export function showStatus(status: Status, screen: Screen): string {
+/**
+ * The node as an operator wants to see it: ready or why not, what was measured of the peers and is wrong, then the facts, then
+ * the peers.
+ */
+export function showStatus(
+  status: Status,
+  screen: Screen,
+  probes: readonly PeerProbe[] = [],
+  troubles: readonly string[] = [],
+): string {
   const name = printable(status.node.name || status.node.id || "this node");
   const lines = [paint(`${name} is ${status.ready ? "ready" : "not ready"}`, status.ready ? "green" : "red", screen)];
-  for (const problem of status.problems) lines.push(paint(`! ${printable(problem)}`, "yellow", screen));
+  for (const problem of [...status.problems, ...troubles])
+    lines.push(paint(`! ${printable(problem)}`, "yellow", screen));
   lines.push("");
   for (const [label, text] of facts(status, screen.now)) lines.push(`${label.padEnd(LABEL)}${printable(text)}`);
-  lines.push("", peerTable(status.peers, screen));
+  lines.push("", peerTable(status.peers, probes, screen));
   return lines.join("\n");
 }
 
@@ -68,7 +82,15 @@ const STATE_COLOURS = { "in-sync": "green", pending: "yellow", failed: "red" } a
   Colour
 >;
 
-function peerTable(peers: readonly PeerStatus[], screen: Screen): string {
+function stateOf({ lease, state, reason }: PeerStatus, probes: readonly PeerProbe[], now: number): Cell {
+  const probe = probes.find(({ key }) => key === lease.key);
+  const silent = probe?.state === "overlay-down" || probe?.state === "down";
+  const unreachable = silent ? `, unreachable for ${span(now - probe.since)}` : "";
+  const text = state + (reason === "" ? "" : `: ${reason}`) + unreachable;
+  return { text, colour: silent ? "red" : STATE_COLOURS[state] };
+}
+
+function peerTable(peers: readonly PeerStatus[], probes: readonly PeerProbe[], screen: Screen): string {
   if (peers.length === 0) return "No peers: no other node holds a lease.\n";
   const rows = peers.map((peer): Cell[] => [
     { text: peer.lease.subnets.join(" ") },
@@ -76,7 +98,7 @@ function peerTable(peers: readonly PeerStatus[], screen: Screen): string {
     { text: peer.lease.publicIps.join(" ") },
     { text: bytes(peer.txBytes) },
     { text: bytes(peer.rxBytes) },
-    { text: peer.state + (peer.reason === "" ? "" : `: ${peer.reason}`), colour: STATE_COLOURS[peer.state] },
+    stateOf(peer, probes, screen.now),
   ]);
   return table(["PEER", "NODE", "ADDRESS", "SENT", "RECEIVED", "STATE"], rows, screen);
 }

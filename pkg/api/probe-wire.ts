@@ -17,8 +17,14 @@ const TCP = {
   silent: twill.v1.ProbeTcp.PROBE_TCP_SILENT,
 } as const;
 
+const INBOUND = {
+  unknown: twill.v1.ProbeInbound.PROBE_INBOUND_UNSPECIFIED,
+  arrives: twill.v1.ProbeInbound.PROBE_INBOUND_ARRIVES,
+  silent: twill.v1.ProbeInbound.PROBE_INBOUND_SILENT,
+} as const;
+
 export function encodeProbe(probe: PeerProbe): WireProbe {
-  return { ...probe, state: STATES[probe.state], tcp: TCP[probe.tcp] };
+  return { ...probe, state: STATES[probe.state], tcp: TCP[probe.tcp], inbound: INBOUND[probe.inbound] };
 }
 
 export function decodeProbe(wire: WireProbe): PeerProbe {
@@ -35,6 +41,7 @@ export function decodeProbe(wire: WireProbe): PeerProbe {
     mtu: wire.mtu ?? 0,
     wantedMtu: wire.wantedMtu ?? 0,
     tcp: (["answers", "silent"] as const).find((tcp) => TCP[tcp] === wire.tcp) ?? "unknown",
+    inbound: (["arrives", "silent"] as const).find((inbound) => INBOUND[inbound] === wire.inbound) ?? "unknown",
   };
 }
 

@@ -22,6 +22,11 @@ export interface PeerProbe {
   readonly wantedMtu: number;
   /** Whether TCP comes through: "unknown" while it was not tried. */
   readonly tcp: "unknown" | "answers" | "silent";
+  /**
+   * Of a peer that does not answer over the overlay: whether its packets come in, so that it is ours that do not reach it.
+   * "unknown" for one that answers, at first, and where the data plane does not count by peer.
+   */
+  readonly inbound: "unknown" | "arrives" | "silent";
 }
 
 /** "overlay-down": the node answers on the underlay, but not over the overlay. "down": it answers on neither. */

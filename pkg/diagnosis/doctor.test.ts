@@ -38,6 +38,7 @@ const probe: PeerProbe = {
   mtu: 1450,
   wantedMtu: 1450,
   tcp: "answers",
+  inbound: "unknown",
 };
 
 const none = { txPackets: 0n, txBytes: 0n, rxPackets: 0n, rxBytes: 0n };
@@ -131,6 +132,10 @@ interface Break {
 
 const set = (world: World, change: Partial<Status>): void => void (world.status = { ...status, ...change });
 const measure = (world: World, change: Partial<PeerProbe>): void => void (world.probes = [{ ...probe, ...change }]);
+const everyPeer = (world: World, change: Partial<PeerProbe>): void => {
+  const second = { ...probe, key: "subnets/10.5.3.0-24", overlay: "10.5.3.0", underlay: "192.0.2.3" };
+  world.probes = [probe, second].map((each) => ({ ...each, ...change }));
+};
 
 const BREAKS: readonly Break[] = [
   {
@@ -368,6 +373,24 @@ const BREAKS: readonly Break[] = [
     says: /node2 is alive.*192\.0\.2\.2 answers echoes, 10\.5\.2\.0 does not.*UDP port 8472/,
   },
   {
+    name: "UDP that is lost on the way there",
+    check: "peers",
+    spoil: (w) => measure(w, { state: "overlay-down", inbound: "arrives" }),
+    says: /nothing from here reaches it.*its own packets arrive here/,
+  },
+  {
+    name: "UDP that is lost on the way here",
+    check: "peers",
+    spoil: (w) => measure(w, { state: "overlay-down", inbound: "silent" }),
+    says: /nothing from it reaches this node.*none of its packets arrives here/,
+  },
+  {
+    name: "this node's own UDP",
+    check: "peers",
+    spoil: (w) => everyPeer(w, { state: "overlay-down" }),
+    says: /no peer is reached over the overlay.*though 2 answer on the underlay.*on this host/,
+  },
+  {
     name: "a peer that went away",
     check: "peers",
     severity: "warning",
@@ -378,13 +401,25 @@ const BREAKS: readonly Break[] = [
     name: "a narrow path",
     check: "path-mtu",
     spoil: (w) => measure(w, { mtu: 1350 }),
-    says: /large packets to node2.*1350 bytes pass, 1450 should.*mtu 1400/,
+    says: /large packets to node2.*1350 bytes pass, 1450 should.*mtu 1500 # on node2.*mtu 1400/,
+  },
+  {
+    name: "a narrow underlay of its own",
+    check: "path-mtu",
+    spoil: (w) => everyPeer(w, { mtu: 1350 }),
+    says: /large packets to every peer.*1350 bytes pass, 1450 should.*\| ip link set eth0 mtu 1400$/,
   },
   {
     name: "wrong checksums",
     check: "checksums",
     spoil: (w) => measure(w, { tcp: "silent" }),
-    says: /TCP does not.*ethtool -K flannel\.1 tx-checksum-ip-generic off/,
+    says: /echoes reach node2.*wrong checksums there.*ethtool -K flannel\.1 tx-checksum-ip-generic off.*# on node2/,
+  },
+  {
+    name: "wrong checksums of its own",
+    check: "checksums",
+    spoil: (w) => everyPeer(w, { tcp: "silent" }),
+    says: /echoes reach every peer.*wrong checksums here.*eth0 tx-checksum-ip-generic off$/,
   },
 ];
 

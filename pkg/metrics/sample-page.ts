@@ -45,6 +45,7 @@ function probe(i: number): PeerProbe {
     mtu: 1450,
     wantedMtu: 1450,
     tcp: "answers",
+    inbound: "unknown",
   };
 }
 

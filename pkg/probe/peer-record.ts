@@ -20,6 +20,8 @@ export class PeerRecord {
   #rttMs = 0;
   #lastSeen = 0;
   #missed = 0;
+  /** When the echoes began to be lost, and how many packets had come from the peer by then. */
+  #silence: { readonly since: number; readonly received: bigint | undefined } | undefined;
   /** Of the last echoes, the newest last: whether they came back. */
   readonly #window: boolean[] = [];
 
@@ -36,9 +38,14 @@ export class PeerRecord {
     return this.#missed > 0 && this.#state !== "down" && this.#state !== "overlay-down";
   }
 
+  get rttMs(): number {
+    return this.#rttMs;
+  }
+
   answered(rttMs: number, wall: number): void {
     this.#count(true);
     this.#missed = 0;
+    this.#silence = undefined;
     this.#rttMs = rttMs;
     this.#lastSeen = wall;
     this.#enter("up", wall);
@@ -48,6 +55,7 @@ export class PeerRecord {
   missed(underlay: boolean, wall: number): void {
     this.#count(false);
     this.#missed++;
+    this.#silence ??= { since: wall, received: this.target.received };
     if (this.#missed >= LOST_IN_A_ROW) this.#enter(underlay ? "overlay-down" : "down", wall);
   }
 
@@ -58,7 +66,8 @@ export class PeerRecord {
     else if (this.#missed >= LOST_IN_A_ROW) this.#enter("down", wall);
   }
 
-  plain(): PeerProbe {
+  /** `wall` and `patience`, both in milliseconds: now, and in what time a peer that lives has sent something. */
+  plain(wall: number, patience: number): PeerProbe {
     const { key, overlay, underlay, mtu: wantedMtu } = this.target;
     return {
       key,
@@ -73,7 +82,16 @@ export class PeerRecord {
       mtu: this.mtu,
       wantedMtu,
       tcp: this.tcp,
+      inbound: this.#inbound(wall - patience),
     };
+  }
+
+  #inbound(longAgo: number): PeerProbe["inbound"] {
+    const { received } = this.target;
+    if (this.#state !== "overlay-down" || received === undefined || this.#silence?.received === undefined)
+      return "unknown";
+    if (received > this.#silence.received) return "arrives";
+    return this.#silence.since <= longAgo ? "silent" : "unknown";
   }
 
   #enter(state: ProbeState, wall: number): void {

@@ -9,7 +9,7 @@ import type { ProbeTarget } from "./target.ts";
 
 function target(i: number): ProbeTarget {
   const [overlay, underlay] = [addr(`10.5.${i}.0`), addr(`192.0.2.${i}`)];
-  return { key: `k${i}`, names: [`node${i}`, `10.5.${i}.0/24`], overlay, underlay, mtu: 1450 };
+  return { key: `k${i}`, names: [`node${i}`, `10.5.${i}.0/24`], overlay, underlay, mtu: 1450, received: 0n };
 }
 
 function setUp(count: number): { prober: Prober; echo: MemoryEcho; clock: FakeClock; targets: ProbeTarget[] } {
@@ -77,14 +77,42 @@ test("a dead overlay is told from a dead node, after three echoes", async () => 
   });
 });
 
-test("the path MTU is found by halving, and measured again only after ten minutes", async () => {
+test("the path MTU is found by halving, and measured again only after a minute", async () => {
   await running(1, async ({ echo, clock, prober }) => {
     echo.answers.set("10.5.1.0", { rttMs: 2, mtu: 1387 });
     await clock.advance(20_000);
     expect(prober.probes()[0]).toMatchObject({ mtu: 1387, wantedMtu: 1450, tcp: "answers" });
     const large = echo.asked.filter((text) => !text.endsWith(" 56")).length;
-    await clock.advance(60_000);
+    await clock.advance(40_000);
     expect(echo.asked.filter((text) => !text.endsWith(" 56"))).toHaveLength(large);
+    echo.answers.set("10.5.1.0", { rttMs: 2, mtu: 1450 });
+    await clock.advance(30_000);
+    expect(prober.probes()[0]).toMatchObject({ mtu: 1450 });
+  });
+});
+
+test("every path of a large cluster has its turn", async () => {
+  await running(50, async ({ clock, prober }) => {
+    await clock.advance(50 * 6200 + 10_000);
+    expect(prober.probes().filter(({ mtu }) => mtu === 0)).toEqual([]);
+  });
+});
+
+test("a peer whose packets arrive while ours do not is told from one that is silent", async () => {
+  await running(2, async ({ echo, clock, prober, targets }) => {
+    await clock.advance(7000);
+    for (const i of [1, 2]) echo.answers.delete(`10.5.${i}.0`);
+    await clock.advance(25_000);
+    expect(prober.probes().map(({ state, inbound }) => [state, inbound])).toEqual([
+      ["overlay-down", "silent"],
+      ["overlay-down", "silent"],
+    ]);
+    targets[0] = { ...target(1), received: 1n };
+    targets[1] = { ...target(2), received: undefined };
+    expect(prober.probes().map(({ inbound }) => inbound)).toEqual(["arrives", "unknown"]);
+    for (const i of [1, 2]) echo.answers.set(`10.5.${i}.0`, { rttMs: 2 });
+    await clock.advance(14_000);
+    expect(prober.probes().map(({ inbound }) => inbound)).toEqual(["unknown", "unknown"]);
   });
 });
 

@@ -13,7 +13,8 @@ const ROUND_MS = 5000;
 // A round is earlier or later by up to this part, so that nodes that were started together do not ask in step.
 const JITTER = 0.2;
 const PEERS_PER_ROUND = 20;
-const PATH_EVERY_MS = 600_000;
+// As often as there is one path a round for it, so that a path that has become narrow is known within minutes.
+const PATH_EVERY_MS = 60_000;
 const TIMEOUT_MS = 1000;
 const LEAST_TIMEOUT_MS = 200;
 const TRIES_BY_HAND = 3;
@@ -64,15 +65,14 @@ export class Prober implements ProbeSource {
     const due = this.#due();
     for (const record of due) record.askedAt = clock.now();
     await Promise.all(due.map((record) => this.#ask(record)));
-    const path = [...this.#records.values()].find(
-      (record) => record.state === "up" && clock.now() - record.measuredAt >= PATH_EVERY_MS,
-    );
-    if (path) await this.#measure(path);
+    const up = [...this.#records.values()].filter(({ state }) => state === "up");
+    const [path] = up.toSorted((a, b) => a.measuredAt - b.measuredAt);
+    if (path && clock.now() - path.measuredAt >= PATH_EVERY_MS) await this.#measure(path);
   }
 
   probes(): readonly PeerProbe[] {
     this.#refresh();
-    return [...this.#records.values()].map((record) => record.plain());
+    return this.#plain([...this.#records.values()]);
   }
 
   async probe(target: string): Promise<Probed> {
@@ -87,10 +87,17 @@ export class Prober implements ProbeSource {
       );
     for (let i = 0; i < records.length; i += PEERS_PER_ROUND)
       await Promise.all(records.slice(i, i + PEERS_PER_ROUND).map((record) => this.#askNow(record)));
-    const peers = records.map((record) => record.plain());
+    const peers = this.#plain(records);
     const [first] = records;
     const isPod = addr && first && !first.target.names.includes(target);
     return { peers, address: isPod ? await this.#askAddress(addr, first.target.mtu) : undefined };
+  }
+
+  #plain(records: readonly PeerRecord[]): PeerProbe[] {
+    // A peer of ours asks us once in so many rounds.
+    const rounds = Math.max(1, Math.ceil(this.#records.size / PEERS_PER_ROUND));
+    const wall = this.#parts.clock.wall();
+    return records.map((record) => record.plain(wall, (rounds + 1) * ROUND_MS * (1 + JITTER)));
   }
 
   // What stands in the table now; what is known of a peer goes on while its addresses do.
@@ -142,7 +149,7 @@ export class Prober implements ProbeSource {
     record.measuredAt = clock.now();
     const { overlay, mtu } = record.target;
     if (!overlay) return;
-    const timeout = Math.min(TIMEOUT_MS, Math.max(LEAST_TIMEOUT_MS, 4 * record.plain().rttMs));
+    const timeout = Math.min(TIMEOUT_MS, Math.max(LEAST_TIMEOUT_MS, 4 * record.rttMs));
     const { signal } = this.#stop;
     const found = await findPathMtu(echo, overlay, mtu, timeout);
     // A SYN that is lost is sent again after a second (RFC 6298 section 2).

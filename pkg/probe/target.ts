@@ -12,13 +12,16 @@ export interface ProbeTarget {
   readonly underlay: Addr;
   /** What a packet to it may measure, in bytes. */
   readonly mtu: number;
+  /** Packets that have come from it so far; undefined where the data plane does not count by peer. */
+  readonly received: bigint | undefined;
 }
 
 /** Every peer in a status that has an address. */
 export function targetsOf(status: Status): ProbeTarget[] {
   const mtu = status.dataplane?.mtus[0];
   if (mtu === undefined) return [];
-  return status.peers.flatMap(({ lease }) => targetOf(lease, mtu) ?? []);
+  const counts = status.dataplane?.name === "tun";
+  return status.peers.flatMap(({ lease, rxPackets }) => targetOf(lease, mtu, counts ? rxPackets : undefined) ?? []);
 }
 
 /** Whether an address is a pod's behind the peer. */
@@ -30,7 +33,7 @@ export function holdsPod({ names }: ProbeTarget, addr: Addr): boolean {
 }
 
 // A VTEP has the first address of its subnet, with flannel too. host-gw has no device and so no address of its own.
-function targetOf(lease: LeaseStatus, mtu: number): ProbeTarget | undefined {
+function targetOf(lease: LeaseStatus, mtu: number, received: bigint | undefined): ProbeTarget | undefined {
   const [subnet] = lease.subnets.flatMap((text) => parsePrefix(text) ?? []);
   const addresses = lease.publicIps.flatMap((text) => parseAddr(text) ?? []);
   const underlay = addresses.find(({ family }) => family === subnet?.family) ?? addresses[0];
@@ -42,5 +45,6 @@ function targetOf(lease: LeaseStatus, mtu: number): ProbeTarget | undefined {
     overlay: lease.backendType === "vxlan" ? addrAt(subnet, 0n) : undefined,
     underlay,
     mtu,
+    received,
   };
 }

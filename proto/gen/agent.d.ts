@@ -854,6 +854,9 @@ export namespace twill {
             /** PeerProbe tcp. */
             tcp: twill.v1.ProbeTcp;
 
+            /** PeerProbe inbound. */
+            inbound: twill.v1.ProbeInbound;
+
             /**
              * Encodes the specified PeerProbe message. Does not implicitly {@link twill.v1.PeerProbe.verify|verify} messages.
              * @param message PeerProbe message or plain object to encode
@@ -914,6 +917,9 @@ export namespace twill {
                 /** PeerProbe tcp */
                 tcp?: (twill.v1.ProbeTcp|null);
 
+                /** PeerProbe inbound */
+                inbound?: (twill.v1.ProbeInbound|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
@@ -949,6 +955,19 @@ export namespace twill {
 
             /** PROBE_TCP_SILENT value */
             PROBE_TCP_SILENT = 2
+        }
+
+        /** ProbeInbound enum. */
+        enum ProbeInbound {
+
+            /** PROBE_INBOUND_UNSPECIFIED value */
+            PROBE_INBOUND_UNSPECIFIED = 0,
+
+            /** PROBE_INBOUND_ARRIVES value */
+            PROBE_INBOUND_ARRIVES = 1,
+
+            /** PROBE_INBOUND_SILENT value */
+            PROBE_INBOUND_SILENT = 2
         }
 
         /**

@@ -1157,6 +1157,7 @@ export const twill = $root.twill = (() => {
             PeerProbe.prototype.mtu = 0;
             PeerProbe.prototype.wantedMtu = 0;
             PeerProbe.prototype.tcp = 0;
+            PeerProbe.prototype.inbound = 0;
 
             PeerProbe.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1189,6 +1190,8 @@ export const twill = $root.twill = (() => {
                     writer.uint32(88).uint32(message.wantedMtu);
                 if (message.tcp != null && $Object.hasOwnProperty.call(message, "tcp") && message.tcp !== 0)
                     writer.uint32(96).int32(message.tcp);
+                if (message.inbound != null && $Object.hasOwnProperty.call(message, "inbound") && message.inbound !== 0)
+                    writer.uint32(104).int32(message.inbound);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1330,6 +1333,15 @@ export const twill = $root.twill = (() => {
                                 delete message.tcp;
                             continue;
                         }
+                    case 13: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.inbound = value;
+                            else
+                                delete message.inbound;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -1364,6 +1376,14 @@ export const twill = $root.twill = (() => {
             values[valuesById[0] = "PROBE_TCP_UNSPECIFIED"] = 0;
             values[valuesById[1] = "PROBE_TCP_ANSWERS"] = 1;
             values[valuesById[2] = "PROBE_TCP_SILENT"] = 2;
+            return values;
+        })();
+
+        v1.ProbeInbound = (function() {
+            const valuesById = $Object.create(null), values = $Object.create(valuesById);
+            values[valuesById[0] = "PROBE_INBOUND_UNSPECIFIED"] = 0;
+            values[valuesById[1] = "PROBE_INBOUND_ARRIVES"] = 1;
+            values[valuesById[2] = "PROBE_INBOUND_SILENT"] = 2;
             return values;
         })();
 

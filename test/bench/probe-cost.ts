@@ -18,7 +18,7 @@ const memory = (): number => {
 const targets = Array.from({ length: peers }, (_, i): ProbeTarget => {
   const addr = parseAddr(`127.1.${i >> 8}.${i & 255}`);
   if (!addr) throw new RangeError("more peers than there are addresses");
-  return { key: String(i), names: [], overlay: addr, underlay: addr, mtu: 1450 };
+  return { key: String(i), names: [], overlay: addr, underlay: addr, mtu: 1450, received: undefined };
 });
 const prober = new Prober({ echo: new LinuxEcho(deps), tcp: tcpProbe(systemClock), ...deps });
 const stop = new AbortController();

@@ -1,6 +1,6 @@
 import type { Check } from "../finding.ts";
-import { nameOf } from "../peer-name.ts";
 import { overlayDevices } from "../surroundings.ts";
+import { troublesOf } from "../troubles.ts";
 
 /** TCP comes through where echoes do: its checksums are left to network cards, which may get them wrong. */
 export const checksums: Check = {
@@ -8,15 +8,16 @@ export const checksums: Check = {
   async run({ status, leases, probes, host }) {
     const names = new Set(overlayDevices(status));
     const devices = (await host.links()).filter(({ name }) => names.has(name)).map(({ name }) => name);
-    return probes
-      .filter(({ state, tcp }) => state === "up" && tcp === "silent")
-      .map((probe) => ({
+    const off = [...devices, status?.underlay?.interface ?? "eth0"]
+      .map((dev) => `ethtool -K ${dev} tx-checksum-ip-generic off`)
+      .join("; ");
+    return troublesOf(probes, leases)
+      .filter(({ kind }) => kind === "no-tcp")
+      .map(({ probe, example, name }) => ({
         severity: "error",
-        what: `echoes reach ${nameOf(probe, leases)}, but TCP does not`,
-        evidence: `${probe.overlay} neither accepts nor refuses a connection: wrong checksums, or a firewall`,
-        fix: [...devices, status?.underlay?.interface ?? "eth0"]
-          .map((dev) => `ethtool -K ${dev} tx-checksum-ip-generic off`)
-          .join("; "),
+        what: `echoes reach ${name}, but TCP does not: wrong checksums ${probe ? "there" : "here"}, or a firewall`,
+        evidence: `${probe ? example.overlay : "no peer"} neither accepts nor refuses a connection`,
+        fix: probe ? `${off} # on ${name}, with the devices there` : off,
       }));
   },
 };

@@ -1,18 +1,21 @@
 import type { Check } from "../finding.ts";
-import { nameOf } from "../peer-name.ts";
+import { troublesOf } from "../troubles.ts";
 
 /** Packets of the overlay's MTU come through to every peer. */
 export const pathMtu: Check = {
   name: "path-mtu",
   async run({ status, leases, probes }) {
-    const dev = status?.underlay?.interface ?? "eth0";
-    return probes
-      .filter(({ state, mtu, wantedMtu }) => state === "up" && mtu > 0 && mtu < wantedMtu)
-      .map((probe) => ({
-        severity: "error",
-        what: `large packets to ${nameOf(probe, leases)} are lost`,
-        evidence: `${probe.mtu} bytes pass, ${probe.wantedMtu} should: something on the way to ${probe.underlay} is narrower`,
-        fix: `ip link set ${dev} mtu ${(status?.underlay?.mtu ?? 0) - (probe.wantedMtu - probe.mtu)}, there or here`,
-      }));
+    const { interface: dev = "eth0", mtu: whole = 0 } = status?.underlay ?? {};
+    return troublesOf(probes, leases)
+      .filter(({ kind }) => kind === "narrow")
+      .map(({ probe, example: { mtu, wantedMtu, underlay }, name }) => {
+        const lower = `ip link set ${dev} mtu ${whole - (wantedMtu - mtu)}`;
+        return {
+          severity: "error",
+          what: `large packets to ${name} are lost`,
+          evidence: `${mtu} bytes pass, ${wantedMtu} should: something on the way to ${probe ? underlay : "all of them"} is narrower`,
+          fix: probe ? `ip link set ${dev} mtu ${whole} # on ${name}, or here: ${lower}` : lower,
+        };
+      });
   },
 };

@@ -1,5 +1,5 @@
 import type { Check, Finding } from "../finding.ts";
-import { nameOf } from "../peer-name.ts";
+import { troublesOf } from "../troubles.ts";
 
 /** The peers are programmed, and answer over the overlay. */
 export const peers: Check = {
@@ -14,24 +14,38 @@ export const peers: Check = {
         evidence: reason,
         fix: `twillctl trace ${lease.subnets[0]?.replace(/\/.*/, "")}`,
       }));
-    for (const probe of probes) {
-      const name = nameOf(probe, leases);
-      if (probe.state === "overlay-down")
+    for (const { kind, probe, example, name, sentence } of troublesOf(probes, leases)) {
+      const look = `nft list ruleset | grep -e drop -e ${port}`;
+      if (kind === "overlay-down")
         found.push({
           severity: "error",
-          what: `${name} is alive, but nothing reaches it over the overlay`,
-          evidence: `${probe.underlay} answers echoes, ${probe.overlay} does not`,
-          fix: `open UDP port ${port} between the hosts, both ways: nft list ruleset | grep -e drop -e ${port}`,
+          what: probe ? `${name} is alive, but ${WAYS[probe.inbound]}` : "no peer is reached over the overlay",
+          evidence: probe
+            ? `${probe.underlay} answers echoes, ${probe.overlay} does not${ARRIVALS[probe.inbound]}`
+            : sentence,
+          fix: `${look} # open UDP port ${port} ${probe ? `between this host and ${name}` : "on this host"}, both ways`,
         });
       // One that has never answered is a stale lease.
-      if (probe.state === "down" && probe.lastSeen > 0)
+      if (kind === "down")
         found.push({
           severity: "warning",
           what: `${name} does not answer any more`,
-          evidence: `neither ${probe.underlay} nor ${probe.overlay || "its overlay"} answers echoes`,
-          fix: `ping ${probe.underlay}`,
+          evidence: `neither ${example.underlay} nor ${example.overlay || "its overlay"} answers echoes`,
+          fix: `ping ${example.underlay}`,
         });
     }
     return found;
   },
 };
+
+const WAYS = {
+  unknown: "nothing reaches it over the overlay",
+  arrives: "nothing from here reaches it over the overlay",
+  silent: "nothing from it reaches this node over the overlay",
+} as const;
+
+const ARRIVALS = {
+  unknown: "",
+  arrives: "; its own packets arrive here",
+  silent: "; none of its packets arrives here",
+} as const;
