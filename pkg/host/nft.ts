@@ -116,11 +116,7 @@ export async function readForwardChains(commands: Commands, family: Family): Pro
 }
 
 /** A table as nft lists it, undefined when there is none. */
-export async function listNftTable(
-  commands: Commands,
-  family: string,
-  name: string,
-): Promise<NftOutput | undefined> {
+export async function listNftTable(commands: Commands, family: string, name: string): Promise<NftOutput | undefined> {
   const { code, stdout, stderr } = await commands.run("nft", ["-j", "list", "table", family, name]);
   if (code === 0) return JSON.parse(stdout) as NftOutput;
   if (stderr.includes("No such file or directory")) return undefined;
