@@ -1,5 +1,7 @@
 // Inner packets as the node of fuzzTable gets them from the underlay.
 
+import type { Addr } from "../../pkg/addr/addr.ts";
+import type { Family } from "../../pkg/addr/family.ts";
 import { macBytes } from "../../pkg/addr/mac.ts";
 import type { Random } from "../../pkg/base/backoff.ts";
 import type { MemoryBind } from "../../pkg/underlay/memory-bind.ts";
@@ -12,17 +14,29 @@ type Datagram = MemoryBind["waiting"][number];
 const { ownMac, vni } = fuzzTable(false);
 const VXLAN = [8, 0, 0, 0, 0, 0, vni, 0];
 
+/** Who sends, and the VXLAN and Ethernet header before what he sends, by family and number. */
+const senders = new Map<string, { readonly from: Addr; readonly header: Uint8Array }>();
+
 /** The packet in VXLAN, from peer `peer` (2 to 7). */
 export function fromPeer(peer: number, packet: Uint8Array): Datagram {
   const family = (packet[0] ?? 0) >> 4 === 4 ? 4 : 6;
-  const header = [
+  const { from, header } = senders.get(`${family} ${peer}`) ?? makeSender(family, peer);
+  const bytes = new Uint8Array(header.length + packet.length);
+  bytes.set(header);
+  bytes.set(packet, header.length);
+  return { from, bytes, tos: 0 };
+}
+
+function makeSender(family: Family, peer: number): { readonly from: Addr; readonly header: Uint8Array } {
+  const header = Uint8Array.from([
     ...VXLAN,
     ...macBytes(ownMac[family] ?? mac("02:00:00:00:00:01")),
     ...macBytes(mac(`0e:00:00:00:0${family}:0${peer}`)),
     ...(family === 4 ? [8, 0] : [0x86, 0xdd]),
-  ];
-  const from = addr(family === 4 ? `172.30.77.${peer}` : `fd77::${peer}`);
-  return { from, bytes: new Uint8Array(Buffer.concat([Uint8Array.from(header), packet])), tos: 0 };
+  ]);
+  const sender = { from: addr(family === 4 ? `172.30.77.${peer}` : `fd77::${peer}`), header };
+  senders.set(`${family} ${peer}`, sender);
+  return sender;
 }
 
 /**
