@@ -99,8 +99,8 @@ export class EtcdServer {
   }
 
   /** Every key that begins with `prefix`, in etcd's order. */
-  async list(prefix: string): Promise<KeyValue[]> {
-    const { stdout } = await this.ctl(["get", "--prefix", "-w", "json", "--", prefix]);
+  async list(prefix: string, options?: CommandOptions): Promise<KeyValue[]> {
+    const { stdout } = await this.ctl(["get", "--prefix", "-w", "json", "--", prefix], options);
     // Lease ids have 63 bits, more than a JavaScript number holds: JSON.parse must see them as text.
     const quoted = stdout.replaceAll(/"lease":(\d+)/g, '"lease":"$1"');
     const { kvs = [] } = JSON.parse(quoted) as RangeResponse;

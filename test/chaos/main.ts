@@ -1,5 +1,6 @@
 // `npm run chaos -- --minutes N --seed S`: five nodes under load, faults that a seed decides, and a look at everything that
-// must hold in the end. Writes dist/chaos.md. Exit codes: 0 all held, 1 not, 2 wrong arguments.
+// must hold in the end. Writes dist/chaos.md, and with --write-docs its section of docs/reliability.md. Exit codes: 0 all
+// held, 1 not, 2 wrong arguments.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -12,8 +13,10 @@ import { Lab } from "../../pkg/lab/lab.ts";
 import { obstacles } from "../../pkg/lab/preflight.ts";
 import { TOP } from "../../pkg/lab/programs.ts";
 import { describeCheckout } from "../bench/machine.ts";
+import { writeSection } from "../reliability/document.ts";
+import { WORKER_KILLER } from "../reliability/worker-killer.ts";
 import { FAULTS } from "./faults.ts";
-import { checkInvariants, memoryOf } from "./invariants.ts";
+import { checkInvariants, memoryOf, type Past } from "./invariants.ts";
 import { Load } from "./load.ts";
 import { chaosDocument, chaosPassed, type ChaosReport, type Struck } from "./report.ts";
 import { makeSchedule, type Planned } from "./schedule.ts";
@@ -21,6 +24,8 @@ import { makeSchedule, type Planned } from "./schedule.ts";
 const DATAPLANES = ["tun", "kernel", "tun", "kernel", "tun"] as const;
 // Short enough that an agent that was frozen or cut off is sometimes late; the shortest that twilld takes.
 const ARGS = ["--subnet-lease-ttl=1m", "--resync=10s"];
+// Of its own, so that it can be full.
+const STATE_DISK = "size=256k,mode=700";
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
@@ -46,13 +51,17 @@ async function run(minutes: number, seed: number): Promise<ChaosReport> {
   const { commit } = await describeCheckout();
   const lab = await Lab.create({ args: ARGS });
   try {
-    for (const dataplane of DATAPLANES) await lab.addNode({ args: [`--dataplane=${dataplane}`] });
+    for (const dataplane of DATAPLANES) {
+      const node = await lab.addNode({ args: [`--dataplane=${dataplane}`], env: WORKER_KILLER });
+      await node.run(["sh", "-ec", `mkdir ${node.stateDir}; mount -t tmpfs -o ${STATE_DISK} tmpfs ${node.stateDir}`]);
+    }
     for (const node of lab.nodes) await node.start();
     for (const node of lab.nodes) {
       await node.ready();
       await node.addPod();
     }
-    const broken = (await checkInvariants(lab, memoryOf(lab))).flatMap((each) => each.broken);
+    const nothing: Past = { memory: memoryOf(lab), faults: 0, errors: new Map() };
+    const broken = (await checkInvariants(lab, nothing)).flatMap((each) => each.broken);
     if (broken.length > 0) throw new Error(`before anything was broken: ${broken.join("; ")}`);
     const memory = memoryOf(lab);
     const schedule = makeSchedule({ seed, minutes, nodes: lab.nodes.length, faults: FAULTS });
@@ -61,7 +70,7 @@ async function run(minutes: number, seed: number): Promise<ChaosReport> {
     const start = systemClock.now();
     const struck = await Promise.all(schedule.map((planned) => strike(lab, planned, start)));
     await sleep(systemClock, start + minutes * 60_000 - systemClock.now());
-    const invariants = await checkInvariants(lab, memory);
+    const invariants = await checkInvariants(lab, { memory, faults: struck.length, errors: expectedErrors(struck) });
     return {
       seed,
       minutes,
@@ -78,8 +87,19 @@ async function run(minutes: number, seed: number): Promise<ChaosReport> {
   }
 }
 
+function expectedErrors(struck: readonly Struck[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const all = struck.flatMap(({ fault, target }) => {
+    const errors = FAULTS.find(({ name }) => name === fault)?.errors ?? [];
+    return errors.map((sentence) => [`node${target}`, sentence] as const);
+  });
+  const byNode = Map.groupBy(all, ([node]) => node);
+  return new Map([...byNode].map(([node, pairs]) => [node, new Set(pairs.map(([, sentence]) => sentence))]));
+}
+
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { minutes: { type: "string" }, seed: { type: "string" } } });
+  const { values } = parseArgs({
+    options: { minutes: { type: "string" }, seed: { type: "string" }, "write-docs": { type: "boolean" } },
+  });
   const minutes = Number(values.minutes ?? 10);
   const seed = Number(values.seed ?? Math.floor(Math.random() * 1e6));
   if (!(minutes >= 0.5 && minutes <= 1440) || !Number.isInteger(seed)) {
@@ -92,8 +112,10 @@ async function main(): Promise<number> {
   const report = await run(minutes, seed);
   const file = join(TOP, "dist/chaos.md");
   mkdirSync(dirname(file), { recursive: true });
-  const text = await format(chaosDocument(report), { parser: "markdown", printWidth: 120 });
+  const body = chaosDocument(report);
+  const text = await format(`# Chaos\n\n${body}`, { parser: "markdown", printWidth: 120 });
   writeFileSync(file, text);
+  if (values["write-docs"] === true) await writeSection("chaos", body);
   say(`\n${text}\nwrote ${file}`);
   return chaosPassed(report) ? 0 : 1;
 }

@@ -38,9 +38,7 @@ export function chaosDocument(report: ChaosReport): string {
   const sent = sum(load.pings.map((each) => each.sent));
   const lost = sum(load.pings.map((each) => each.lost));
   return [
-    `# Chaos: ${minutes} minutes, seed ${seed}`,
-    "",
-    `twill ${version}${commit === undefined ? "" : ` at ${commit}`}, ${date}. Nodes: ${nodes.join(", ")}. ` +
+    `${minutes} minutes, seed ${seed}. twill ${version}${commit === undefined ? "" : ` at ${commit}`}, ${date}. Nodes: ${nodes.join(", ")}. ` +
       `Repeat it with \`npm run chaos -- --minutes ${minutes} --seed ${seed}\`.`,
     "",
     chaosPassed(report) ? "Everything held." : "**Not everything held.**",

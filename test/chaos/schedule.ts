@@ -17,7 +17,13 @@ export interface ScheduleOptions {
   readonly seed: number;
   readonly minutes: number;
   readonly nodes: number;
-  readonly faults: readonly { readonly name: string; readonly kind: Kind; readonly longestMs: number }[];
+  readonly faults: readonly {
+    readonly name: string;
+    readonly kind: Kind;
+    readonly longestMs: number;
+    /** The shortest that it stays; 200 ms where it is left out. */
+    readonly leastMs?: number;
+  }[];
 }
 
 // Two faults at a time, on different targets, and between them time to see that everything came back.
@@ -38,8 +44,13 @@ export function makeSchedule(options: ScheduleOptions): readonly Planned[] {
     const atMs = Math.round(free[lane] ?? 0);
     const fault = options.faults[Math.floor(random() * options.faults.length)];
     if (!fault) throw new RangeError("there are no faults to choose from");
-    const holdMs = Math.round(between(random, LEAST_HOLD_MS, fault.longestMs));
-    if (atMs + holdMs > end) return planned;
+    const holdMs = Math.round(between(random, fault.leastMs ?? LEAST_HOLD_MS, fault.longestMs));
+    if (atMs + LEAST_HOLD_MS > end) return planned;
+    if (atMs + holdMs > end) {
+      // Too long for what is left; a shorter one may fit.
+      free[lane] = atMs + GAP_MS.least;
+      continue;
+    }
     const busy = planned.filter((other) => other.atMs + other.holdMs + GAP_MS.least > atMs).map(({ target }) => target);
     const targets =
       fault.kind === "etcd" ? (["etcd"] as const) : Array.from({ length: options.nodes }, (_, i) => i + 1);

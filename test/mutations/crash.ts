@@ -40,7 +40,12 @@ export const CRASH: readonly Mutation[] = [
     edits: [
       { file: "pkg/agent/membership.ts", find: "await this.#startFromLastRun(signal);", replace: "void signal;" },
     ],
-    test: { file: INTERRUPTIONS, within: TUN, name: "kill -9 and start, etcd down" },
+    test: {
+      file: INTERRUPTIONS,
+      within: TUN,
+      name: "kill -9 and start, etcd down",
+      writtenIn: "test/reliability/interruptions.ts",
+    },
   },
   {
     fault: "restart",
@@ -109,7 +114,12 @@ export const CRASH: readonly Mutation[] = [
         replace: "void [reject, cause];",
       },
     ],
-    test: { file: INTERRUPTIONS, within: TUN, name: "the packet loop's thread dies" },
+    test: {
+      file: INTERRUPTIONS,
+      within: TUN,
+      name: "the packet loop's thread dies",
+      writtenIn: "test/reliability/interruptions.ts",
+    },
   },
   {
     fault: "the packet loop hangs",

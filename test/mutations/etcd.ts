@@ -189,13 +189,22 @@ export const ETCD: readonly Mutation[] = [
     fault: "the history is compacted past our revision",
     handling: "a watch that is refused for that leads to a new list, and its difference is applied",
     edits: [{ file: FOLLOW, find: 'if (reply.compact_revision !== "0") return this.#forget();\n', replace: "" }],
-    test: { file: OUTAGE, name: "has forgotten the history since an agent was cut off" },
+    test: { ...CONTRACT, name: "what was compacted while this client was cut off comes as a snapshot" },
   },
   {
     fault: "the auth token has expired, or died with etcd",
-    handling: "an invalid token is something that passes: the next try authenticates again",
-    edits: [{ file: "pkg/etcd/errors.ts", find: " || cast instanceof etcd3.EtcdInvalidAuthTokenError", replace: "" }],
-    test: { file: "pkg/etcd/client.test.ts", name: "a token that runs out is renewed by the next call" },
+    handling: "every watch begins with a read, which renews the token that the stream then uses",
+    edits: [
+      {
+        file: FOLLOW,
+        find: "      const response = await this.#unlessAborted(this.#probe());\n      if (!response) return undefined;\n      if (this.#continues(this.#position, response.header)) return this.#position;\n      this.#position = undefined;\n",
+        replace: "      return this.#position;\n",
+      },
+    ],
+    test: {
+      file: "pkg/etcd/client.test.ts",
+      name: "a follow outlives a restart, which makes every token worthless",
+    },
   },
   {
     fault: "etcd has no space left (NOSPACE)",

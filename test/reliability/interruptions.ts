@@ -6,10 +6,12 @@ import { join } from "node:path";
 import type { Daemon } from "../../pkg/lab/daemon.ts";
 import { Lab } from "../../pkg/lab/lab.ts";
 import type { Node } from "../../pkg/lab/node.ts";
-import { TOP } from "../../pkg/lab/programs.ts";
+import { isListening } from "../../pkg/lab/proc.ts";
+import { TOP, TWILLCTL } from "../../pkg/lab/programs.ts";
 import { UNDERLAY_ADDRESS } from "../../pkg/lab/underlay.ts";
 import { converse, type Talk } from "../netns/conversation.ts";
 import { until } from "../until.ts";
+import { WORKER_KILLER } from "./worker-killer.ts";
 
 export type Plane = "tun" | "kernel";
 
@@ -26,23 +28,8 @@ export interface Interruption {
 export const PLANES: readonly Plane[] = ["tun", "kernel"];
 const DEVICES = { tun: "twill.1", kernel: "flannel.1" } as const;
 const UNDERLAY_DOWN_MS = 1_000;
-const LOAD = "100M";
-// Kills every worker thread of the process at SIGUSR2: a defect that no input is known to bring about.
-const KILL_WORKERS = `
-import workers from "node:worker_threads";
-import { syncBuiltinESMExports } from "node:module";
-const all = new Set();
-workers.Worker = class extends workers.Worker {
-  constructor(...args) {
-    super(...args);
-    all.add(this);
-    this.once("exit", () => all.delete(this));
-  }
-};
-syncBuiltinESMExports();
-if (workers.isMainThread) process.on("SIGUSR2", () => all.forEach((worker) => worker.terminate()));
-`;
-
+const LOAD = "50M";
+const LOAD_PORT = 5201;
 const crash = async (node: Node): Promise<void> => {
   await node.kill();
   await node.start();
@@ -119,12 +106,11 @@ export class InterruptedLab implements AsyncDisposable {
         cpSync(join(TOP, part), join(next, part), { recursive: true });
       symlinkSync(join(TOP, "node_modules"), join(next, "node_modules"));
       install(lab, "this");
-      const preload = `data:text/javascript,${encodeURIComponent(KILL_WORKERS)}`;
       const other = PLANES.find((each) => each !== plane);
       await lab.addNode({
         args: [`--dataplane=${plane}`],
         program: [join(lab.directory, "current/bin/twilld")],
-        env: { NODE_OPTIONS: `--import=${preload}` },
+        env: WORKER_KILLER,
       });
       await lab.addNode({ args: [`--dataplane=${other}`] });
       for (const node of lab.nodes) await node.start();
@@ -151,7 +137,9 @@ export class InterruptedLab implements AsyncDisposable {
       `ip -o address show dev ${device} scope global`,
       `ip route show dev ${device}`,
     ];
-    return (await this.node.run(["sh", "-c", commands.join(" && ")])).stdout;
+    const { stdout } = await this.node.run(["sh", "-c", commands.join(" && ")]);
+    // A TUN device that nobody has open has no carrier.
+    return stdout.replaceAll(" linkdown", "");
   }
 
   /** Interrupts the node and waits until all is well again. Resolves to what a connection that was open saw of it. */
@@ -162,12 +150,17 @@ export class InterruptedLab implements AsyncDisposable {
     await interrupt(node, lab);
     if (withoutEtcd) {
       // It carries packets from its state, before it can know more.
-      await until(async () => (await node.http("/healthz").catch(() => undefined))?.status === 200);
-      await until(async () => (await node.ctl(["status", "--json"])).stdout.includes('"in-sync"'));
+      await until(() => this.#carries());
       await lab.etcd.start();
     }
     await node.ready();
     return conversation.end();
+  }
+
+  // While it starts, nobody answers.
+  async #carries(): Promise<boolean> {
+    const { stdout } = await this.node.netns.capture([TWILLCTL, `--socket=${this.node.socket}`, "status", "--json"]);
+    return stdout.includes('"in-sync"');
   }
 
   /** Whether the load has run without a break. */
@@ -183,13 +176,20 @@ export class InterruptedLab implements AsyncDisposable {
 async function load(lab: Lab): Promise<readonly Daemon[]> {
   const [from, to] = [lab.pod(1, 1), lab.pod(2, 1)];
   const log = (name: string): string => join(lab.directory, `load-${name}.log`);
-  const server = await to.netns.start(["iperf3", "--server", "--one-off"], {
-    name: "the load's server",
-    log: log("server"),
-  });
-  const argv = ["iperf3", "--client", to.address, "--time", "0", "--bitrate", LOAD, "--bidir"];
-  let client = await from.netns.start(argv, { name: "the load", log: log("client") });
-  // Where it came before the server listens.
-  while (!client.running) client = await from.netns.start(argv, { name: "the load", log: log("client") });
-  return [server, client];
+  const serve = ["iperf3", "--server", "--one-off", "--port", String(LOAD_PORT)];
+  const server = await to.netns.start(serve, { name: "the load's server", log: log("server") });
+  await until(() => isListening(server.pid, LOAD_PORT));
+  const argv = [
+    "iperf3",
+    "--client",
+    to.address,
+    "--port",
+    String(LOAD_PORT),
+    "--time",
+    "0",
+    "--bitrate",
+    LOAD,
+    "--bidir",
+  ];
+  return [server, await from.netns.start(argv, { name: "the load", log: log("client") })];
 }

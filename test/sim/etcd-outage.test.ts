@@ -35,7 +35,7 @@ const withoutPeer = (agent: EtcdAgent, key: string): string[][] => {
   return agent.passes.slice(first).filter((peers) => !peers.includes(key));
 };
 
-describe.skipIf(noEtcd)(`agents while etcd${noEtcd ? `: ${noEtcd}` : ""}`, { timeout: 60_000 }, () => {
+describe.skipIf(noEtcd)(`agents while etcd${noEtcd ? `: ${noEtcd}` : ""}`, { timeout: 40_000 }, () => {
   test.concurrent("is killed and started again", async () => {
     await using all = await cluster();
     const { server, a, b } = all;

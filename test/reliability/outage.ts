@@ -1,0 +1,161 @@
+// npm run outage -- [--minutes N] [--write-docs]: three nodes, each pod pinging each other one, and no etcd for so long.
+// Prints what was lost and what the agents cost, first with etcd and then without. Exit codes: 0 nothing lost and no idle
+// agent above 1 %, 1 otherwise, 2 wrong arguments. It wants root.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { sleep, systemClock } from "../../pkg/base/clock.ts";
+import { describeError } from "../../pkg/base/errors.ts";
+import { VERSION } from "../../pkg/base/version.ts";
+import type { Daemon } from "../../pkg/lab/daemon.ts";
+import { Lab } from "../../pkg/lab/lab.ts";
+import { obstacles } from "../../pkg/lab/preflight.ts";
+import { describeCheckout, describeMachine } from "../bench/machine.ts";
+import { until } from "../until.ts";
+import { writeSection } from "./document.ts";
+import { IdleCpu } from "./idle-cpu.ts";
+
+const PLANES = ["tun", "kernel", "tun"] as const;
+const MOST_PERCENT = 1;
+const BASELINE_MS = 60_000;
+// Rarely enough that an agent is idle all the same.
+const PING_S = 0.2;
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+interface Figures {
+  readonly node: string;
+  readonly plane: string;
+  readonly withEtcd: number;
+  readonly without: number;
+}
+
+interface Outage {
+  readonly minutes: number;
+  readonly sent: number;
+  readonly lost: number;
+  readonly nodes: readonly Figures[];
+  /** Lines of the agents' logs during the outage, all of them together. */
+  readonly lines: number;
+  /** From etcd's return until all tables were those of etcd again, in milliseconds. */
+  readonly recoveredMs: number;
+}
+
+async function measure(minutes: number): Promise<Outage> {
+  const lab = await Lab.create();
+  try {
+    for (const plane of PLANES) await lab.addNode({ args: [`--dataplane=${plane}`] });
+    for (const node of lab.nodes) await node.start();
+    for (const node of lab.nodes) {
+      await node.ready();
+      await node.addPod();
+    }
+    const cpu = async (ms: number): Promise<readonly number[]> => {
+      const looks = lab.nodes.map((node) => new IdleCpu(node));
+      await sleep(systemClock, ms);
+      return looks.map((look) => look.percent());
+    };
+    // The first minute after the start is busier than any other.
+    await sleep(systemClock, BASELINE_MS);
+    const withEtcd = await cpu(BASELINE_MS);
+    const pings = await startPings(lab);
+    await lab.etcd.kill();
+    say(`etcd is stopped for ${minutes} minutes`);
+    const linesBefore = lines(lab);
+    const without = await cpu(minutes * 60_000);
+    const during = lines(lab) - linesBefore;
+    const back = systemClock.now();
+    await lab.etcd.start();
+    await until(async () => {
+      const answers = await Promise.all(lab.nodes.map((node) => node.http("/readyz?verbose")));
+      return answers.every(({ status, body }) => status === 200 && body.includes("followed"));
+    });
+    const recoveredMs = Math.round(systemClock.now() - back);
+    const counts = await endPings(pings);
+    return {
+      minutes,
+      ...counts,
+      lines: during,
+      recoveredMs,
+      nodes: lab.nodes.map(({ name }, i) => ({
+        node: name,
+        plane: PLANES[i] ?? "",
+        withEtcd: withEtcd[i] ?? Number.NaN,
+        without: without[i] ?? Number.NaN,
+      })),
+    };
+  } finally {
+    await lab.close();
+  }
+}
+
+const lines = (lab: Lab): number => lab.nodes.reduce((sum, node) => sum + node.logText().split("\n").length, 0);
+
+async function startPings(lab: Lab): Promise<readonly Daemon[]> {
+  const pairs = lab.pods.flatMap((from) => lab.pods.filter((to) => to !== from).map((to) => [from, to] as const));
+  return Promise.all(
+    pairs.map(([from, to]) =>
+      from.netns.start(["ping", "-n", "-q", "-i", String(PING_S), to.address], {
+        name: `ping from ${from.name} to ${to.name}`,
+        log: join(lab.directory, `ping-${from.name}-${to.name}.log`),
+      }),
+    ),
+  );
+}
+
+async function endPings(pings: readonly Daemon[]): Promise<{ readonly sent: number; readonly lost: number }> {
+  // ping sums up on SIGINT alone.
+  for (const ping of pings) ping.signal("SIGINT");
+  await Promise.all(pings.map((ping) => ping.ended));
+  const counts = pings.map(({ log }) => /(\d+) packets transmitted, (\d+) received/.exec(readFileSync(log, "utf8")));
+  const sum = (i: number): number => counts.reduce((total, match) => total + Number(match?.[i]), 0);
+  return { sent: sum(1), lost: sum(1) - sum(2) };
+}
+
+async function sectionOf(outage: Outage): Promise<string> {
+  const { commit } = await describeCheckout();
+  const { cpu, cores, kernel } = await describeMachine();
+  const percent = (value: number): string => `${value.toFixed(2)} %`;
+  return [
+    `Three nodes with a pod each, which ping each other every ${PING_S * 1000} ms, and no etcd for ${outage.minutes} minutes: ` +
+      `${outage.lost} of ${outage.sent} packets were lost; the three agents wrote ${outage.lines} log lines meanwhile; ` +
+      `${(outage.recoveredMs / 1000).toFixed(1)} s after etcd was started again all followed it.`,
+    "",
+    "| node | data plane | CPU of its agent, idle, with etcd | CPU without etcd, pings included |",
+    "| --- | --- | --- | --- |",
+    ...outage.nodes.map(
+      ({ node, plane, withEtcd, without }) => `| ${node} | ${plane} | ${percent(withEtcd)} | ${percent(without)} |`,
+    ),
+    "",
+    `Percent of one core, twill ${VERSION}${commit === undefined ? "" : ` at ${commit}`}, ${cores} cores of ${cpu}, Linux ${kernel}. ` +
+      `\`npm run outage -- --minutes ${outage.minutes} --write-docs\` measures it anew.`,
+  ].join("\n");
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: { minutes: { type: "string", default: "10" }, "write-docs": { type: "boolean" } },
+  });
+  const minutes = Number(values.minutes);
+  if (!(minutes >= 0.1 && minutes <= 1440)) {
+    process.stderr.write("outage: give --minutes from 0.1 to 1440\n");
+    return 2;
+  }
+  const problems = await obstacles({ tun: true });
+  for (const problem of problems) process.stderr.write(`outage: ${problem}\n`);
+  if (problems.length > 0) return 1;
+  const outage = await measure(minutes);
+  const section = await sectionOf(outage);
+  say(section);
+  if (values["write-docs"] === true) await writeSection("outage", section);
+  const costly = outage.nodes.some(({ withEtcd, without }) => Math.max(withEtcd, without) > MOST_PERCENT);
+  return outage.lost === 0 && !costly ? 0 : 1;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`outage: ${describeError(error)}\n`);
+  process.exitCode = 1;
+}
