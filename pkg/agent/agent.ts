@@ -248,6 +248,7 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
     const { network } = this.#overlay;
     const taken = subnets.table.leases.map(({ subnet }) => subnet);
     return {
+      problems: this.#problemsAbout().map(({ about, sentences }) => ({ about, count: sentences.length })),
       etcdErrors: subnets.registryFailures,
       freeSubnets: !network
         ? []
@@ -357,15 +358,23 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
   };
 
   #problems(): readonly string[] {
-    const all = [
-      this.#readiness.blocker?.message,
-      ...this.#membership.problems,
-      ...this.#overlay.problems,
-      this.#readiness.problem,
-      this.#parts.stateFile.problem,
-      ...this.#parts.subnets.table.problems,
+    return [...new Set(this.#problemsAbout().flatMap(({ sentences }) => sentences))];
+  }
+
+  // The gravest first.
+  #problemsAbout(): { readonly about: string; readonly sentences: readonly string[] }[] {
+    const about = (about: string, ...sentences: readonly (string | undefined)[]) => ({
+      about,
+      sentences: sentences.filter((sentence) => sentence !== undefined),
+    });
+    return [
+      about("readiness", this.#readiness.blocker?.message),
+      about("lease", ...this.#membership.problems),
+      about("dataplane", ...this.#overlay.planeProblems),
+      about("forwarding", ...this.#overlay.trafficProblems),
+      about("files", this.#readiness.problem, this.#parts.stateFile.problem),
+      about("table", ...this.#parts.subnets.table.problems),
     ];
-    return [...new Set(all.filter((problem) => problem !== undefined))];
   }
 
   async #saveLoop(signal: AbortSignal): Promise<void> {

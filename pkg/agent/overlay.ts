@@ -98,7 +98,12 @@ export class Overlay {
 
   /** What is wrong, the gravest first: a sentence each. */
   get problems(): readonly string[] {
-    return [this.#planeProblem, this.#underlayProblem, ...this.trafficProblems].filter((text) => text !== undefined);
+    return [...this.planeProblems, ...this.trafficProblems];
+  }
+
+  /** Those of them that are about the data plane and what it stands on. */
+  get planeProblems(): readonly string[] {
+    return [this.#planeProblem, this.#underlayProblem].filter((text) => text !== undefined);
   }
 
   /** Those of them that are about masquerading and forwarding. */
@@ -109,7 +114,7 @@ export class Overlay {
   /** Why pods must not be attached to the data plane; undefined while it carries our lease. */
   blocker(own: Lease | undefined): Blocker | undefined {
     if (own && this.synced === own.key) return undefined;
-    const message = this.#planeProblem ?? this.#underlayProblem ?? "the data plane is being set up";
+    const message = this.planeProblems[0] ?? "the data plane is being set up";
     return { state: this.#everSynced ? "limited" : "not-ready", message };
   }
 

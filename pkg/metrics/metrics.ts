@@ -96,7 +96,6 @@ function aboutAgent(page: Page, status: Status, wall: number): void {
   const { version, lease, etcd, network } = status;
   page.gauge("twill_build_info", "The version that runs, as a label.", [[{ version }, 1]]);
   page.gauge("twill_ready", "Whether pods may be attached.", [[{}, Number(status.ready)]]);
-  page.gauge("twill_problems", "Sentences that twillctl status has to say.", [[{}, status.problems.length]]);
   page.gauge("twill_lease_held", "Whether this node has a subnet.", [[{}, Number(lease !== undefined)]]);
   if (lease && lease.expiresAt > 0) {
     page.gauge("twill_lease_expiry_timestamp_seconds", "When the subnet's lease runs out unless it is renewed.", [
@@ -115,6 +114,11 @@ function aboutAgent(page: Page, status: Status, wall: number): void {
 }
 
 function aboutMeasurements(page: Page, measured: Measurements, loopSeconds: readonly number[]): void {
+  page.gauge(
+    "twill_problems",
+    "What twillctl status has to say, by what it is about.",
+    measured.problems.map(({ about, count }) => [{ about }, count]),
+  );
   page.counter("twill_etcd_errors_total", "Calls to etcd that failed for want of contact.", [
     [{}, measured.etcdErrors],
   ]);
@@ -136,6 +140,9 @@ function aboutDataplane(page: Page, { dataplane }: Status): void {
   page.gauge("twill_dataplane_info", "The data plane in use and the rung of its offloads, as labels.", [
     [{ dataplane: plane, rung }, 1],
   ]);
+  const [mtu] = dataplane.mtus;
+  if (mtu !== undefined)
+    page.gauge("twill_overlay_mtu_bytes", "What an inner packet may measure; in dual stack of IPv4.", [[{}, mtu]]);
   const { packets, bytes, drops, events } = splitCounters(dataplane.counters);
   const by = (label: string, rows: ReadonlyMap<string, bigint>): [Labels, number][] =>
     [...rows].map(([value, n]) => [{ [label]: value }, Number(n)]);
@@ -180,4 +187,30 @@ function aboutPeers(page: Page, { peers }: Status, probes: readonly PeerProbe[],
     "Part of a peer's last echoes that were lost.",
     known.map(({ probe, label }) => [label, probe.lost / probe.sent]),
   );
+  page.gauge(
+    "twill_peer_answers",
+    "Whether a peer answers, over the overlay and, where it does not, on the underlay.",
+    known.flatMap(({ probe, label }) => answersOf(probe).map(([over, yes]) => [{ ...label, over }, Number(yes)])),
+  );
+  page.gauge(
+    "twill_peer_path_mtu_bytes",
+    "The largest packet that came through to a peer over the overlay.",
+    known.filter(({ probe }) => probe.mtu > 0).map(({ probe, label }) => [label, probe.mtu]),
+  );
+  page.gauge(
+    "twill_peer_tcp_answers",
+    "Whether TCP comes through to a peer that answers echoes, with the right checksums.",
+    known
+      .filter(({ probe }) => probe.tcp !== "unknown")
+      .map(({ probe, label }) => [label, Number(probe.tcp === "answers")]),
+  );
+}
+
+function answersOf({ state }: PeerProbe): readonly (readonly ["overlay" | "underlay", boolean])[] {
+  if (state === "unknown") return [];
+  if (state === "up") return [["overlay", true]];
+  return [
+    ["overlay", false],
+    ["underlay", state === "overlay-down"],
+  ];
 }

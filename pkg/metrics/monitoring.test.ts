@@ -65,7 +65,6 @@ test("every metric on the page but labels-only ones is on the dashboard or in an
     "twill_etcd_connected",
     "twill_lease_held",
     "twill_network_info",
-    "twill_problems",
   ]);
 });
 

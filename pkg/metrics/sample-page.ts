@@ -73,7 +73,11 @@ export function pageOf(n: number): { readonly metrics: Metrics; readonly observa
   const source = {
     status: () => status,
     leases: () => [],
-    measurements: () => ({ etcdErrors: 3, freeSubnets: [{ family: 4, free: 7n } as const] }),
+    measurements: () => ({
+      etcdErrors: 3,
+      freeSubnets: [{ family: 4, free: 7n } as const],
+      problems: [{ about: "forwarding", count: 1 }],
+    }),
   };
   const probes = Array.from({ length: n }, (_, i) => probe(i));
   const parts = { source, probes: () => probes, loopSeconds: () => [1.5], wall: () => NOW };
