@@ -1,8 +1,9 @@
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Histogram, Registry } from "prom-client";
 import type { Measurements, MetricsSource } from "../api/measurements.ts";
 import type { PeerProbe } from "../api/probe.ts";
 import type { Status } from "../api/status.ts";
 import { splitCounters } from "./counter-names.ts";
+import { Page, type Row } from "./page.ts";
 import { PeerPlaces } from "./peer-places.ts";
 
 export interface MetricsParts {
@@ -69,26 +70,7 @@ export class Metrics {
     aboutMeasurements(page, source.measurements(), loopSeconds());
     aboutDataplane(page, status);
     aboutPeers(page, status, probes(), this.#places);
-    return `${await this.#observed.metrics()}\n${await page.registry.metrics()}`;
-  }
-}
-
-type Labels = Readonly<Record<string, string>>;
-
-// prom-client's metrics hold their values; ours are read elsewhere, so that a page lives for one scrape.
-class Page {
-  readonly registry = new Registry();
-
-  gauge(name: string, help: string, rows: readonly (readonly [Labels, number])[]): void {
-    const labelNames = Object.keys(rows[0]?.[0] ?? {});
-    const gauge = new Gauge({ name, help, labelNames, registers: [this.registry] });
-    for (const [labels, value] of rows) gauge.set(labels, value);
-  }
-
-  counter(name: string, help: string, rows: readonly (readonly [Labels, number])[]): void {
-    const labelNames = Object.keys(rows[0]?.[0] ?? {});
-    const counter = new Counter({ name, help, labelNames, registers: [this.registry] });
-    for (const [labels, value] of rows) counter.inc(labels, value);
+    return `${await this.#observed.metrics()}\n${page.text}`;
   }
 }
 
@@ -144,7 +126,7 @@ function aboutDataplane(page: Page, { dataplane }: Status): void {
   if (mtu !== undefined)
     page.gauge("twill_overlay_mtu_bytes", "What an inner packet may measure; in dual stack of IPv4.", [[{}, mtu]]);
   const { packets, bytes, drops, events } = splitCounters(dataplane.counters);
-  const by = (label: string, rows: ReadonlyMap<string, bigint>): [Labels, number][] =>
+  const by = (label: string, rows: ReadonlyMap<string, bigint>): Row[] =>
     [...rows].map(([value, n]) => [{ [label]: value }, Number(n)]);
   page.counter("twill_dataplane_packets_total", "Inner packets carried.", by("direction", packets));
   page.counter("twill_dataplane_bytes_total", "Bytes of inner packets carried.", by("direction", bytes));
@@ -162,7 +144,7 @@ function aboutPeers(page: Page, { peers }: Status, probes: readonly PeerProbe[],
   page.gauge("twill_probed_peers", "Peers by whether they answer.", count(probes, PROBE_STATES));
 
   const shares = places.assign(peers);
-  const traffic = (pick: "packets" | "bytes", direction: "tx" | "rx"): (readonly [Labels, number])[] =>
+  const traffic = (pick: "packets" | "bytes", direction: "tx" | "rx"): Row[] =>
     shares.map((share) => [
       { subnet: share.subnet, node: share.node, direction },
       Number(direction === "tx" ? share[pick].tx : share[pick].rx),
