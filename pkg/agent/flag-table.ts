@@ -153,7 +153,7 @@ export const FLAGS: readonly Flag[] = [
     name: "resync",
     kind: "value",
     arg: "DURATION",
-    fallback: "10s",
+    fallback: "1m",
     help: "how often the kernel's state is compared and put back, without a cause",
   },
 

@@ -43,7 +43,7 @@ test("without flags and environment everything is flannel's default", () => {
     ipMasq: false,
     ipMasqRandomFully: true,
     forwardRules: true,
-    resync: 10,
+    resync: 60,
     healthz: undefined,
     stateDir: "/var/lib/twill",
     runDir: "/run/twill",

@@ -1,6 +1,6 @@
 import { type ExecFileException, execFile, execFileSync, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 
 import { describeError, errorCode } from "../base/errors.ts";
 
@@ -122,7 +122,9 @@ export class Commands {
       throw new HostError(`cannot read ${path}: ${stderr.trim()}`);
     }
     try {
-      return (await readFile(path, "utf8")).replace(/\n$/, "");
+      // These are files of /proc and the like, which no disk holds up: four ways through the thread pool for each, once a
+      // second, were more than half of what an idle agent cost.
+      return readFileSync(path, "utf8").replace(/\n$/, "");
     } catch (error) {
       if (errorCode(error) === "ENOENT") return undefined;
       throw new HostError(`cannot read ${path}`, { cause: error });

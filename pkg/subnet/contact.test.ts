@@ -13,6 +13,7 @@ test("an outage that several loops notice is told once when it begins and once w
   contact.lost("watch", new Error("refused"));
   contact.lost("renewal", new Error("deadline"));
   contact.lost("renewal", new Error("deadline"));
+  expect(changes, "the same failure again is no news").toBe(2);
   await clock.advance(3000);
   contact.back("watch");
   expect(contact.error?.message).toBe("deadline");

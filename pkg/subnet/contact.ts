@@ -34,8 +34,10 @@ export class Contact {
     } else if (this.#failing.get(loop)?.message !== cause.message) {
       this.#log.debug("no contact with etcd", { loop, err: cause });
     }
+    const news = this.#failing.get(loop)?.message !== cause.message;
     this.#failing.set(loop, cause);
-    this.#changed();
+    // While an outage lasts, the same failure every second is no news to anybody.
+    if (news) this.#changed();
   }
 
   /** Says that a loop has ended and no longer asks, which says nothing of etcd. */

@@ -37,6 +37,7 @@ async function judge(mutations: readonly Mutation[]): Promise<readonly Verdict[]
     const began = systemClock.now();
     const [outcome] = await runTests(copy.directory, [mutation.test], stop.signal);
     restore();
+    stop.signal.throwIfAborted();
     const red = (outcome?.failed ?? 0) > 0;
     const seconds = Math.round((systemClock.now() - began) / 1000);
     say(`${red ? "red " : "GREEN"}  ${mutation.fault} (${seconds} s)\n       ${outcome?.reason}`);

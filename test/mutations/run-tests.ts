@@ -23,6 +23,9 @@ interface Report {
   }[];
 }
 
+// A test ends by its own time-out, unless what it tests never lets go of the thread.
+const MOST_MS = 300_000;
+
 /** What vitest compares with a test's full name. */
 export function patternOf({ name, within }: Mutation["test"]): string {
   return (within === undefined ? "" : `${escaped(within)}.*`) + escaped(name);
@@ -73,12 +76,21 @@ function vitest(directory: string, args: readonly string[], log: string, signal:
       stdio: ["ignore", output, output],
       // Wrong decisions show among fewer.
       env: { ...process.env, FUZZ_PACKETS: "200000" },
-      signal,
-      killSignal: "SIGTERM",
+      // A group of its own, since its workers outlive it where they hang.
+      detached: true,
     });
     closeSync(output);
+    const kill = (): void => {
+      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+    };
+    const late = setTimeout(kill, MOST_MS);
+    signal.addEventListener("abort", kill, { once: true });
     child.once("error", reject);
     // Its status says no more than the report.
-    child.once("exit", () => resolve());
+    child.once("exit", () => {
+      clearTimeout(late);
+      signal.removeEventListener("abort", kill);
+      resolve();
+    });
   });
 }

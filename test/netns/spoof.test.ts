@@ -12,7 +12,7 @@ const COUNT = 100;
 describe.skipIf(notRoot)(rootTitle("spoofed datagrams"), () => {
   let lab: Lab;
   beforeAll(async () => {
-    lab = await Lab.create({ nodes: 3, args: ["--verify-sender=strict"] });
+    lab = await Lab.create({ nodes: 3, args: ["--verify-sender=strict", "--resync=1s"] });
     await lab.node(1).addPod();
   });
   afterAll(() => lab?.close());
