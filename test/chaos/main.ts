@@ -14,6 +14,7 @@ import { obstacles } from "../../pkg/lab/preflight.ts";
 import { TOP } from "../../pkg/lab/programs.ts";
 import { describeCheckout } from "../bench/machine.ts";
 import { writeSection } from "../reliability/document.ts";
+import { PATIENCE_MS } from "../reliability/patience.ts";
 import { WORKER_KILLER } from "../reliability/worker-killer.ts";
 import { FAULTS } from "./faults.ts";
 import { checkInvariants, memoryOf, type Past } from "./invariants.ts";
@@ -55,9 +56,9 @@ async function run(minutes: number, seed: number): Promise<ChaosReport> {
       const node = await lab.addNode({ args: [`--dataplane=${dataplane}`], env: WORKER_KILLER });
       await node.run(["sh", "-ec", `mkdir ${node.stateDir}; mount -t tmpfs -o ${STATE_DISK} tmpfs ${node.stateDir}`]);
     }
-    for (const node of lab.nodes) await node.start();
     for (const node of lab.nodes) {
-      await node.ready();
+      await node.start();
+      await node.ready(PATIENCE_MS);
       await node.addPod();
     }
     const nothing: Past = { memory: memoryOf(lab), faults: 0, errors: new Map() };

@@ -35,18 +35,19 @@ function escaped(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
-/** Runs the tests in the working copy and tells of each how it went, in the same order. */
+/** Runs the tests in the working copy, each for `mostMs` at most, and tells of each how it went, in the same order. */
 export async function runTests(
   directory: string,
   tests: readonly Mutation["test"][],
-  signal: AbortSignal,
+  { mostMs, signal }: { readonly mostMs: number; readonly signal: AbortSignal },
 ): Promise<readonly Outcome[]> {
   const file = join(directory, "mutation-report.json");
   rmSync(file, { force: true });
   const files = [...new Set(tests.map((test) => test.file))];
   const pattern = [...new Set(tests.map(patternOf))].join("|");
   const log = join(directory, "mutation.log");
-  await vitest(directory, [...files, "-t", pattern, "--reporter=json", `--outputFile=${file}`], log, signal);
+  const args = [...files, "-t", pattern, `--testTimeout=${mostMs}`, "--reporter=json", `--outputFile=${file}`];
+  await vitest(directory, args, log, signal);
   const report = readReport(file, log);
   return tests.map((test) => outcomeOf(report, join(directory, test.file), new RegExp(patternOf(test), "s")));
 }

@@ -11,6 +11,7 @@ import { TOP, TWILLCTL } from "../../pkg/lab/programs.ts";
 import { UNDERLAY_ADDRESS } from "../../pkg/lab/underlay.ts";
 import { converse, type Talk } from "../netns/conversation.ts";
 import { until } from "../until.ts";
+import { PATIENCE_MS } from "./patience.ts";
 import { WORKER_KILLER } from "./worker-killer.ts";
 
 export type Plane = "tun" | "kernel";
@@ -113,9 +114,9 @@ export class InterruptedLab implements AsyncDisposable {
         env: WORKER_KILLER,
       });
       await lab.addNode({ args: [`--dataplane=${other}`] });
-      for (const node of lab.nodes) await node.start();
       for (const node of lab.nodes) {
-        await node.ready();
+        await node.start();
+        await node.ready(PATIENCE_MS);
         await node.addPod();
       }
       return new InterruptedLab(lab, plane, await load(lab));
@@ -153,7 +154,7 @@ export class InterruptedLab implements AsyncDisposable {
       await until(() => this.#carries());
       await lab.etcd.start();
     }
-    await node.ready();
+    await node.ready(PATIENCE_MS);
     return conversation.end();
   }
 

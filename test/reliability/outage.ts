@@ -15,6 +15,7 @@ import { describeCheckout, describeMachine } from "../bench/machine.ts";
 import { until } from "../until.ts";
 import { writeSection } from "./document.ts";
 import { IdleCpu } from "./idle-cpu.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 const PLANES = ["tun", "kernel", "tun"] as const;
 const MOST_PERCENT = 1;
@@ -46,9 +47,9 @@ async function measure(minutes: number): Promise<Outage> {
   const lab = await Lab.create();
   try {
     for (const plane of PLANES) await lab.addNode({ args: [`--dataplane=${plane}`] });
-    for (const node of lab.nodes) await node.start();
     for (const node of lab.nodes) {
-      await node.ready();
+      await node.start();
+      await node.ready(PATIENCE_MS);
       await node.addPod();
     }
     const cpu = async (ms: number): Promise<readonly number[]> => {
