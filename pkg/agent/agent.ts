@@ -10,7 +10,8 @@ import { Wakeup } from "../base/wakeup.ts";
 import type { HostEvent } from "../host/host.ts";
 import type { Lease } from "../lease/lease.ts";
 import { countFree } from "../subnet/allocator.ts";
-import { familiesOf } from "../subnet/network-config.ts";
+import type { Lease } from "../lease/lease.ts";
+import { familiesOf, type NetworkConfig } from "../subnet/network-config.ts";
 import { RegistryUnavailableError } from "../subnet/registry.ts";
 import { ReservationError, type SubnetManager } from "../subnet/subnet-manager.ts";
 import { subnetEnvOf } from "../subnetenv/subnet-env.ts";
@@ -87,6 +88,7 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
   #state: State;
   #etcd: { readonly error: Error | undefined; readonly since: number };
   readonly #packetLoops = new PacketLoops(LOOP_PATIENCE_MS);
+  #free: { leases: readonly Lease[]; network: NetworkConfig; subnets: Measurements["freeSubnets"] } | undefined;
   #running = false;
   #leaving = false;
   readonly #left = new AbortController();
@@ -212,7 +214,12 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
       startedAt: this.#startedAt,
       ready: this.#readiness.blocker === undefined,
       problems: this.#problems(),
-      network: network && networkStatus(network),
+      network:
+        network &&
+        networkStatus(
+          network,
+          this.#freeSubnets().map(({ free }) => free),
+        ),
       underlay: underlay && underlayStatus(underlay),
       lease: own && leaseStatus(own, { key: own.key, expiresAt }),
       dataplane: plane && stats && dataplaneStatus(plane, stats),
@@ -245,18 +252,26 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
 
   measurements(): Measurements {
     const { subnets } = this.#parts;
-    const { network } = this.#overlay;
-    const taken = subnets.table.leases.map(({ subnet }) => subnet);
     return {
       problems: this.#problemsAbout().map(({ about, sentences }) => ({ about, count: sentences.length })),
       etcdErrors: subnets.registryFailures,
-      freeSubnets: !network
-        ? []
-        : familiesOf(network).map((family) => {
-            const others = taken.flatMap((subnet) => subnet[family] ?? []);
-            return { family, free: countFree(network, family, others) };
-          }),
+      freeSubnets: this.#freeSubnets(),
     };
+  }
+
+  // Counted anew only when the table is another one.
+  #freeSubnets(): Measurements["freeSubnets"] {
+    const { leases } = this.#parts.subnets.table;
+    const { network } = this.#overlay;
+    if (!network) return [];
+    if (this.#free?.leases !== leases || this.#free.network !== network) {
+      const subnets = familiesOf(network).map((family) => {
+        const taken = leases.flatMap(({ subnet }) => subnet[family] ?? []);
+        return { family, free: countFree(network, family, taken) };
+      });
+      this.#free = { leases, network, subnets };
+    }
+    return this.#free.subnets;
   }
 
   async leave(): Promise<Left> {

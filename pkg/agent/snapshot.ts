@@ -9,12 +9,13 @@ import type { Underlay } from "../underlay/underlay.ts";
 
 // What the agent knows, in the plain values of the control API. Pure: neither etcd nor the kernel is asked.
 
-export function networkStatus({ network, backend }: NetworkConfig): NetworkStatus {
+export function networkStatus({ network, backend }: NetworkConfig, freeSubnets: readonly bigint[]): NetworkStatus {
   return {
     networks: texts(network, formatPrefix),
     backendType: backend.type,
     vni: backend.type === "vxlan" ? backend.vni : 0,
     port: backend.type === "vxlan" ? backend.port : 0,
+    freeSubnets,
   };
 }
 
@@ -40,6 +41,7 @@ export function leaseStatus(
     leaseId: lease.leaseId,
     expiresAt: isOwn ? own.expiresAt : 0,
     own: isOwn,
+    vtepMacs: texts(attrs.vtep, ({ mac }) => String(mac)),
   };
 }
 

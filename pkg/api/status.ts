@@ -24,6 +24,8 @@ export interface NetworkStatus {
   readonly backendType: string;
   readonly vni: number;
   readonly port: number;
+  /** Subnets that nobody has, of each family; absent from an agent that does not tell. */
+  readonly freeSubnets?: readonly bigint[];
 }
 
 export interface UnderlayStatus {
@@ -45,6 +47,8 @@ export interface LeaseStatus {
   /** When the lease runs out unless it is renewed; 0 for a reservation or where it is not known. */
   readonly expiresAt: number;
   readonly own: boolean;
+  /** Of its tunnel end points; absent from an agent that does not tell. */
+  readonly vtepMacs?: readonly string[];
 }
 
 export interface DataplaneStatus {

@@ -25,6 +25,7 @@ const lease = fc.record<LeaseStatus>({
   leaseId: fc.string(),
   expiresAt: time,
   own: fc.boolean(),
+  vtepMacs: fc.array(fc.string(), { minLength: 1, maxLength: 2 }),
 });
 
 const maybe = <T>(values: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(values, { nil: undefined });
@@ -35,7 +36,15 @@ const status = fc.record<Status>({
   startedAt: time,
   ready: fc.boolean(),
   problems: texts,
-  network: maybe(fc.record({ networks: texts, backendType: fc.string(), vni: uint32, port: uint32 })),
+  network: maybe(
+    fc.record({
+      networks: texts,
+      backendType: fc.string(),
+      vni: uint32,
+      port: uint32,
+      freeSubnets: fc.array(count, { minLength: 1, maxLength: 2 }),
+    }),
+  ),
   underlay: maybe(fc.record({ interface: fc.string(), mtu: uint32, publicIps: texts })),
   lease: maybe(lease),
   dataplane: maybe(

@@ -20,7 +20,7 @@ export function encodeStatus(status: Status): WireStatus {
   return {
     ...status,
     problems: [...status.problems],
-    network: status.network ? { ...status.network, networks: [...status.network.networks] } : null,
+    network: status.network ? encodeNetwork(status.network) : null,
     underlay: status.underlay ? { ...status.underlay, publicIps: [...status.underlay.publicIps] } : null,
     lease: status.lease ? encodeLease(status.lease) : null,
     dataplane: status.dataplane ? encodeDataplane(status.dataplane) : null,
@@ -30,7 +30,8 @@ export function encodeStatus(status: Status): WireStatus {
 }
 
 export function encodeLease(lease: LeaseStatus): WireLease {
-  return { ...lease, subnets: [...lease.subnets], publicIps: [...lease.publicIps] };
+  const { subnets, publicIps, vtepMacs = [] } = lease;
+  return { ...lease, subnets: [...subnets], publicIps: [...publicIps], vtepMacs: [...vtepMacs] };
 }
 
 /** The snapshot in a message. What the sender did not set, because it is older than we are, is empty. */
@@ -78,11 +79,18 @@ export function decodeLease(wire: WireLease): LeaseStatus {
     leaseId: wire.leaseId ?? "",
     expiresAt: number(wire.expiresAt),
     own: wire.own ?? false,
+    ...(wire.vtepMacs && wire.vtepMacs.length > 0 && { vtepMacs: wire.vtepMacs }),
   };
 }
 
+function encodeNetwork({ freeSubnets = [], networks, ...rest }: NetworkStatus): twill.v1.Network.$Properties {
+  return { ...rest, networks: [...networks], freeSubnets: freeSubnets.map(uint64) };
+}
+
 function decodeNetwork(wire: twill.v1.Network.$Properties): NetworkStatus {
+  const free = wire.freeSubnets ?? [];
   return {
+    ...(free.length > 0 && { freeSubnets: free.map(bigint) }),
     networks: wire.networks ?? [],
     backendType: wire.backendType ?? "",
     vni: wire.vni ?? 0,

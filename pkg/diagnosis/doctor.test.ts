@@ -1,7 +1,7 @@
 // Each check beside a host and a cluster that are well, and with its thing broken. What the kernel makes of it is tested in
 // test/netns/diagnosis.test.ts.
 import { expect, test } from "vitest";
-import { addr, mac, prefix } from "../../test/literals.ts";
+import { addr, prefix } from "../../test/literals.ts";
 import type { PeerProbe } from "../api/probe.ts";
 import type { LeaseStatus, Status } from "../api/status.ts";
 import { MemoryHost } from "../host/memory-host.ts";
@@ -95,6 +95,7 @@ class World {
       files: {
         read: async (path) => files.get(path),
         exists: async (path) => files.has(path),
+        writtenAt: async (path) => (files.has(path) ? NOW - 600_000 : undefined),
         list: async (path) =>
           [...files.keys()]
             .filter((name) => name.startsWith(`${path}/`))
@@ -131,6 +132,8 @@ interface Break {
 }
 
 const set = (world: World, change: Partial<Status>): void => void (world.status = { ...status, ...change });
+const network = (world: World, freeSubnets: bigint[]): void =>
+  set(world, { network: { networks: ["10.5.0.0/16"], backendType: "vxlan", vni: 1, port: 8472, freeSubnets } });
 const measure = (world: World, change: Partial<PeerProbe>): void => void (world.probes = [{ ...probe, ...change }]);
 const everyPeer = (world: World, change: Partial<PeerProbe>): void => {
   const second = { ...probe, key: "subnets/10.5.3.0-24", overlay: "10.5.3.0", underlay: "192.0.2.3" };
@@ -286,16 +289,26 @@ const BREAKS: readonly Break[] = [
   {
     name: "two nodes of one MAC",
     check: "duplicates",
-    spoil: (w) =>
-      w.host.apply(
-        ["10.5.2.0", "10.5.3.0"].map((text) => ({
-          kind: "neighbour",
-          dev: "flannel.1",
-          addr: addr(text),
-          mac: mac("02:00:00:00:00:07"),
-        })),
-      ),
-    says: /same VTEP MAC.*02:00:00:00:00:07 is 10\.5\.2\.0 and 10\.5\.3\.0/,
+    spoil: (w) => {
+      // One in both families is one node's.
+      const vtepMacs = ["02:00:00:00:00:07", "02:00:00:00:00:07"];
+      w.leases = [lease(1, true), { ...lease(2), vtepMacs }, { ...lease(3), vtepMacs }];
+    },
+    says: /same VTEP MAC.*02:00:00:00:00:07 is in subnets\/10\.5\.2\.0-24 and subnets\/10\.5\.3\.0-24/,
+  },
+  {
+    name: "a network that is full",
+    check: "free-subnets",
+    severity: "warning",
+    spoil: (w) => network(w, [0n]),
+    says: /no subnet is left.*2 leases and reservations leave 0 free in 10\.5\.0\.0\/16/,
+  },
+  {
+    name: "a network that is nearly full",
+    check: "free-subnets",
+    severity: "warning",
+    spoil: (w) => network(w, [4n]),
+    says: /few subnets are left.*leave 4 free/,
   },
   {
     name: "a lease that was left behind",
@@ -309,6 +322,13 @@ const BREAKS: readonly Break[] = [
     check: "subnet-env",
     spoil: (w) => w.files.delete("/run/flannel/subnet.env"),
     says: /\/run\/flannel\/subnet\.env is not there/,
+  },
+  {
+    name: "a subnet.env that was left behind",
+    check: "subnet-env",
+    severity: "warning",
+    spoil: (w) => (w.status = undefined),
+    says: /no agent keeps.*written 10 min ago/,
   },
   {
     name: "a subnet.env of another lease",

@@ -9,6 +9,7 @@ import { cniPlugins } from "./checks/cni-plugins.ts";
 import { duplicates } from "./checks/duplicates.ts";
 import { etcd } from "./checks/etcd.ts";
 import { forwardPolicy } from "./checks/forward-policy.ts";
+import { freeSubnets } from "./checks/free-subnets.ts";
 import { lease } from "./checks/lease.ts";
 import { linkMtu } from "./checks/link-mtu.ts";
 import { overlappingRoutes } from "./checks/overlapping-routes.ts";
@@ -37,6 +38,7 @@ export const CHECKS: readonly Check[] = [
   lease,
   duplicates,
   staleLeases,
+  freeSubnets,
   subnetEnv,
   cniPlugins,
   cniConfig,

@@ -33,6 +33,8 @@ export interface Files {
   /** The names in a directory, sorted; undefined where there is none. */
   list(path: string): Promise<readonly string[] | undefined>;
   exists(path: string): Promise<boolean>;
+  /** When it was last written, in milliseconds since 1970; undefined where there is none. */
+  writtenAt(path: string): Promise<number | undefined>;
 }
 
 export interface Paths {
@@ -69,6 +71,7 @@ export const realFiles: Files = {
   read: (path) => unlessMissing(readFile(path, "utf8")),
   list: async (path) => (await unlessMissing(readdir(path)))?.toSorted(),
   exists: async (path) => (await unlessMissing(stat(path))) !== undefined,
+  writtenAt: async (path) => (await unlessMissing(stat(path)))?.mtimeMs,
 };
 
 async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {

@@ -2095,6 +2095,9 @@ export namespace twill {
             /** Network port. */
             port: number;
 
+            /** Network freeSubnets. */
+            freeSubnets: (number|Long)[];
+
             /**
              * Encodes the specified Network message. Does not implicitly {@link twill.v1.Network.verify|verify} messages.
              * @param message Network message or plain object to encode
@@ -2130,6 +2133,9 @@ export namespace twill {
 
                 /** Network port */
                 port?: (number|null);
+
+                /** Network freeSubnets */
+                freeSubnets?: ((number|Long)[]|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -2257,6 +2263,9 @@ export namespace twill {
             /** Lease own. */
             own: boolean;
 
+            /** Lease vtepMacs. */
+            vtepMacs: string[];
+
             /**
              * Encodes the specified Lease message. Does not implicitly {@link twill.v1.Lease.verify|verify} messages.
              * @param message Lease message or plain object to encode
@@ -2310,6 +2319,9 @@ export namespace twill {
 
                 /** Lease own */
                 own?: (boolean|null);
+
+                /** Lease vtepMacs */
+                vtepMacs?: (string[]|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

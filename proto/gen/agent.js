@@ -2984,6 +2984,7 @@ export const twill = $root.twill = (() => {
 
             const Network = function (properties) {
                 this.networks = [];
+                this.freeSubnets = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -2994,6 +2995,7 @@ export const twill = $root.twill = (() => {
             Network.prototype.backendType = "";
             Network.prototype.vni = 0;
             Network.prototype.port = 0;
+            Network.prototype.freeSubnets = $util.emptyArray;
 
             Network.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -3011,6 +3013,8 @@ export const twill = $root.twill = (() => {
                     writer.uint32(24).uint32(message.vni);
                 if (message.port != null && $Object.hasOwnProperty.call(message, "port") && message.port !== 0)
                     writer.uint32(32).uint32(message.port);
+                if (message.freeSubnets != null && message.freeSubnets.length)
+                    writer.uint32(42).uint64s(message.freeSubnets);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -3077,6 +3081,20 @@ export const twill = $root.twill = (() => {
                                 message.port = value;
                             else
                                 delete message.port;
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType === 2) {
+                                if (!(message.freeSubnets && message.freeSubnets.length))
+                                    message.freeSubnets = [];
+                                reader.uint64s(message.freeSubnets);
+                                continue;
+                            }
+                            if (wireType !== 0)
+                                break;
+                            if (!(message.freeSubnets && message.freeSubnets.length))
+                                message.freeSubnets = [];
+                            message.freeSubnets.push(reader.uint64());
                             continue;
                         }
                     }
@@ -3211,6 +3229,7 @@ export const twill = $root.twill = (() => {
             const Lease = function (properties) {
                 this.subnets = [];
                 this.publicIps = [];
+                this.vtepMacs = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -3227,6 +3246,7 @@ export const twill = $root.twill = (() => {
             Lease.prototype.leaseId = "";
             Lease.prototype.expiresAt = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
             Lease.prototype.own = false;
+            Lease.prototype.vtepMacs = $util.emptyArray;
 
             Lease.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -3257,6 +3277,9 @@ export const twill = $root.twill = (() => {
                     writer.uint32(72).int64(message.expiresAt);
                 if (message.own != null && $Object.hasOwnProperty.call(message, "own") && message.own !== false)
                     writer.uint32(80).bool(message.own);
+                if (message.vtepMacs != null && message.vtepMacs.length)
+                    for (let i = 0; i < message.vtepMacs.length; ++i)
+                        writer.uint32(90).string(message.vtepMacs[i]);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -3376,6 +3399,14 @@ export const twill = $root.twill = (() => {
                                 message.own = value;
                             else
                                 delete message.own;
+                            continue;
+                        }
+                    case 11: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.vtepMacs && message.vtepMacs.length))
+                                message.vtepMacs = [];
+                            message.vtepMacs.push(reader.stringVerify());
                             continue;
                         }
                     }

@@ -3,8 +3,11 @@
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { AgentClient } from "../../pkg/api/client.ts";
 import type { PeerProbe, Probed } from "../../pkg/api/probe.ts";
 import { Lab } from "../../pkg/lab/lab.ts";
+import type { Node } from "../../pkg/lab/node.ts";
+import { isListening } from "../../pkg/lab/proc.ts";
 import { BIN, pluginDirectory, TWILLCTL } from "../../pkg/lab/programs.ts";
 import type { Found } from "../../pkg/diagnosis/doctor.ts";
 import type { Step } from "../../pkg/diagnosis/trace.ts";
@@ -20,6 +23,20 @@ interface Traced {
   readonly stopsAt: string | null;
   readonly steps: readonly Step[];
 }
+
+interface Top {
+  readonly seconds: number;
+  readonly peers: readonly {
+    readonly node: string;
+    readonly txPacketsPerSecond: number;
+    readonly txBytesPerSecond: number;
+  }[];
+}
+
+// What iperf3 sends in each datagram, and what UDP and IPv4 put before it.
+const DATAGRAM = 1400;
+const UDP_HEADERS = 28;
+const ETHERNET_HEADER = 14;
 
 interface ProbeAnswer extends Probed {
   readonly problems: readonly string[];
@@ -142,6 +159,140 @@ describe.skipIf(notRoot)(rootTitle("what is wrong, found by twillctl"), () => {
     const down = await trace(1, lab.pod(1, 1).address);
     await node.run(["ip", "link", "set", "cni0", "up"]);
     expect(down.stopsAt).toBe("route");
+  });
+
+  interface Figures {
+    readonly packets: number;
+    readonly bytes: number;
+  }
+
+  /** Sends UDP by iperf3 between two pods. Resolves to the inner packets, and their bytes with both headers. */
+  async function flood(from: number, to: number): Promise<Figures> {
+    const [client, server] = [lab.pod(from, 1), lab.pod(to, 1)];
+    const log = join(lab.directory, "iperf3.log");
+    const daemon = await server.netns.start(["iperf3", "--server", "--one-off"], { name: "iperf3", log });
+    try {
+      await until(() => isListening(daemon.pid, 5201));
+      const argv = [
+        "iperf3",
+        "-c",
+        server.address,
+        "--udp",
+        "-b",
+        "80M",
+        "-n",
+        "20M",
+        "-l",
+        String(DATAGRAM),
+        "--json",
+      ];
+      const { stdout } = await client.netns.run(argv);
+      const { end } = JSON.parse(stdout) as { end: { sum: { packets: number; bytes: number } } };
+      return { packets: end.sum.packets, bytes: end.sum.bytes + end.sum.packets * UDP_HEADERS };
+    } finally {
+      await daemon.kill();
+    }
+  }
+
+  /** Its difference over a stretch of work, within a hundredth of what was sent. */
+  const near = (value: number, sent: number): boolean => Math.abs(value - sent) <= sent / 100;
+
+  test("top, /metrics and the API count what iperf3 sent, per peer on the tun plane", async () => {
+    const [sender, receiver] = [lab.node(1), lab.node(3)];
+    const client = await AgentClient.connect(sender.socket);
+    const other = await AgentClient.connect(receiver.socket);
+    const api = async (agent: AgentClient, of: Node, way: "tx" | "rx"): Promise<Figures> => {
+      const peer = (await agent.status()).peers.find(({ lease }) => lease.publicIps.includes(of.address));
+      return { packets: Number(peer?.[`${way}Packets`]), bytes: Number(peer?.[`${way}Bytes`]) };
+    };
+    const page = async (): Promise<Figures> => {
+      const { body } = await sender.http("/metrics");
+      const read = (unit: string): number =>
+        Number(new RegExp(`^twill_peer_${unit}_total{.*node="node3",direction="tx"} (\\d+)$`, "m").exec(body)?.[1]);
+      return { packets: read("packets"), bytes: read("bytes") };
+    };
+    const all = () => Promise.all([api(client, receiver, "tx"), api(other, sender, "rx"), page()]);
+    const topLog = join(lab.directory, "top.log");
+    const before = await all();
+    const top = await sender.netns.start([...ctl(sender), "top", "--json", "--watch"], { name: "top", log: topLog });
+    const lines = (): Top[] =>
+      readFileSync(topLog, "utf8")
+        .split("\n")
+        .slice(0, -1)
+        .map((line) => JSON.parse(line) as Top);
+    let sent: Figures;
+    try {
+      await until(() => lines().length > 0);
+      sent = await flood(1, 3);
+      const shown = lines().length;
+      await until(() => lines().length > shown + 1);
+    } finally {
+      await top.stop();
+    }
+    const after = await all();
+    for (const [i, now] of after.entries()) {
+      const grown = { packets: now.packets - (before[i]?.packets ?? 0), bytes: now.bytes - (before[i]?.bytes ?? 0) };
+      expect([i, grown, sent, near(grown.packets, sent.packets) && near(grown.bytes, sent.bytes)]).toEqual([
+        i,
+        grown,
+        sent,
+        true,
+      ]);
+    }
+    const sum = (rate: (peer: Top["peers"][number]) => number): number =>
+      lines().reduce((all, { seconds, peers }) => {
+        const peer = peers.find(({ node }) => node === "node3");
+        return all + (peer ? rate(peer) * seconds : 0);
+      }, 0);
+    const rates = { packets: sum((peer) => peer.txPacketsPerSecond), bytes: sum((peer) => peer.txBytesPerSecond) };
+    expect([rates, sent, near(rates.packets, sent.packets) && near(rates.bytes, sent.bytes)]).toEqual([
+      rates,
+      sent,
+      true,
+    ]);
+    client.close();
+    other.close();
+  });
+
+  test("the API and /metrics count what the interface does, and iperf3 sent, on the kernel plane", async () => {
+    const node = lab.node(2);
+    const client = await AgentClient.connect(node.socket);
+    const link = async (): Promise<Figures> => {
+      const { stdout } = await node.run(["ip", "-json", "-s", "link", "show", "flannel.1"]);
+      const [{ stats64 } = { stats64: { tx: { packets: 0, bytes: 0 } } }] = JSON.parse(stdout) as {
+        stats64: { tx: Figures };
+      }[];
+      return stats64.tx;
+    };
+    const api = async (): Promise<Figures> => {
+      const { counters = {} } = (await client.status()).dataplane ?? {};
+      return { packets: Number(counters["tx_packets"]), bytes: Number(counters["tx_bytes"]) };
+    };
+    const page = async (): Promise<Figures> => {
+      const { body } = await node.http("/metrics");
+      const read = (unit: string): number =>
+        Number(new RegExp(`^twill_dataplane_${unit}_total{direction="tx"} (\\d+)$`, "m").exec(body)?.[1]);
+      return { packets: read("packets"), bytes: read("bytes") };
+    };
+    const all = () => Promise.all([link(), api(), page()]);
+    const before = await all();
+    const sent = await flood(2, 3);
+    const after = await all();
+    const grown = after.map((now, i) => ({
+      packets: now.packets - (before[i]?.packets ?? 0),
+      bytes: now.bytes - (before[i]?.bytes ?? 0),
+    }));
+    const [device] = grown;
+    for (const each of grown) {
+      expect([grown, near(each.packets, device?.packets ?? 0) && near(each.bytes, device?.bytes ?? 0)]).toEqual([
+        grown,
+        true,
+      ]);
+      // A device of Ethernet counts its header too.
+      const frames = sent.bytes + sent.packets * ETHERNET_HEADER;
+      expect([grown, sent, near(each.packets, sent.packets) && near(each.bytes, frames)]).toEqual([grown, sent, true]);
+    }
+    client.close();
   });
 
   test("status answers within 250 ms cold, and within 1 s with etcd black-holed", async () => {

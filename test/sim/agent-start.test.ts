@@ -191,7 +191,7 @@ test("the status is a snapshot in plain values", async () => {
     startedAt,
     ready: true,
     problems: [],
-    network: { networks: ["10.5.0.0/16"], backendType: "vxlan", vni: 1, port: 8472 },
+    network: { networks: ["10.5.0.0/16"], backendType: "vxlan", vni: 1, port: 8472, freeSubnets: [253n] },
     underlay: { interface: "eth0", mtu: 1500, publicIps: ["192.0.2.1"] },
     lease: {
       key: a.key,
@@ -204,6 +204,7 @@ test("the status is a snapshot in plain values", async () => {
       leaseId: expect.stringMatching(/^\d+$/),
       expiresAt: startedAt + 86_400_000,
       own: true,
+      vtepMacs: [expect.stringMatching(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/)],
     },
     dataplane: { name: "tun", rung: "", mtus: [1450], counters: { tx_packets: 0n, rx_packets: 0n } },
     etcd: { endpoints: ["memory://etcd"], connected: true, error: "", since: startedAt },

@@ -1,14 +1,13 @@
-import { formatAddr } from "../../addr/addr.ts";
-import type { Check, Finding } from "../finding.ts";
-import { overlayDevices } from "../surroundings.ts";
+import type { Check } from "../finding.ts";
 
 /** No two nodes are the same node: an address, an id or a MAC that two leases have. */
 export const duplicates: Check = {
   name: "duplicates",
-  async run({ status, leases, host }) {
+  async run({ leases }) {
     const addresses = leases.flatMap(({ key, publicIps }) => publicIps.map((text) => ({ of: text, key })));
     const ids = leases.flatMap(({ key, nodeId }) => (nodeId === "" ? [] : [{ of: nodeId, key }]));
-    const found: Finding[] = [
+    const macs = leases.flatMap(({ key, vtepMacs = [] }) => [...new Set(vtepMacs)].map((of) => ({ of, key })));
+    return [
       ...twice(addresses).map(({ of, keys }) => ({
         severity: "error" as const,
         what: "two leases have the same public address",
@@ -21,20 +20,13 @@ export const duplicates: Check = {
         evidence: `${of} is in ${keys.join(" and ")}`,
         fix: "on the copy: systemctl stop twilld; rm -r /var/lib/twill; systemctl start twilld",
       })),
+      ...twice(macs).map(({ of, keys }) => ({
+        severity: "error" as const,
+        what: "two nodes have the same VTEP MAC",
+        evidence: `${of} is in ${keys.join(" and ")}`,
+        fix: "on one of them: systemctl stop twilld; rm -r /var/lib/twill; systemctl start twilld",
+      })),
     ];
-    for (const dev of overlayDevices(status)) {
-      const rows = (await host.neighbours(dev)).flatMap(({ addr, mac, permanent }) =>
-        mac !== undefined && permanent ? [{ of: String(mac), key: formatAddr(addr) }] : [],
-      );
-      for (const { of, keys } of twice(rows))
-        found.push({
-          severity: "error",
-          what: "two nodes have the same VTEP MAC",
-          evidence: `${of} is ${keys.join(" and ")} on ${dev}`,
-          fix: "on one of them: systemctl stop twilld; rm -r /var/lib/twill; systemctl start twilld",
-        });
-    }
-    return found;
   },
 };
 

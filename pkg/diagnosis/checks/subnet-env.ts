@@ -10,7 +10,7 @@ const RESTART = "systemctl restart twilld";
 /** subnet.env is there and says what the agent holds: pods are attached by it. */
 export const subnetEnv: Check = {
   name: "subnet-env",
-  async run({ status, files, paths: { subnetFile } }) {
+  async run({ status, files, paths: { subnetFile }, now }) {
     const text = await files.read(subnetFile);
     if (text === undefined) {
       if (status && !status.ready) return [];
@@ -23,13 +23,19 @@ export const subnetEnv: Check = {
     } catch (error) {
       return [{ severity: "error", what: "subnet.env makes no sense", evidence: describeError(error), fix: RESTART }];
     }
-    if (!status?.lease) return [];
+    if (!status) {
+      const minutes = Math.round((now - ((await files.writtenAt(subnetFile)) ?? now)) / 60_000);
+      const what = "pods are attached by a subnet.env that no agent keeps";
+      return [{ severity: "warning", what, evidence: `${subnetFile} was written ${minutes} min ago`, fix: RESTART }];
+    }
+    if (!status.lease) return [];
+    const { lease } = status;
     const found: Finding[] = [];
     const subnets = FAMILIES.flatMap((family) => {
       const own = env.subnet[family];
       return own ? [{ own, prefix: formatPrefix(prefixOf(own.addr, own.length)) }] : [];
     });
-    const foreign = subnets.filter(({ prefix }) => status.lease?.subnets.includes(prefix) !== true);
+    const foreign = subnets.filter(({ prefix }) => !lease.subnets.includes(prefix));
     if (foreign.length > 0)
       found.push({
         severity: "error",
