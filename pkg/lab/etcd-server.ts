@@ -6,7 +6,7 @@ import { isListening } from "./proc.ts";
 
 const CLIENT_PORT = 2379;
 const PEER_PORT = 2380;
-const START_MS = 15_000;
+const START_MS = 60_000;
 
 /** A key with its value, as text, and the id of the etcd lease that it hangs on in hexadecimal ("0" without one). */
 export interface KeyValue {

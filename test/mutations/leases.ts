@@ -171,8 +171,8 @@ export const LEASES: readonly Mutation[] = [
     edits: [
       {
         file: "pkg/subnet/session.ts",
-        find: 'if (entry && !ours && entry.leaseId !== "0") throw this.#inUse(publicIp, entry);\n',
-        replace: "",
+        find: 'if (entry && !ours && entry.leaseId !== "0") throw this.#inUse(publicIp, entry);',
+        replace: 'if (entry && !ours && entry.leaseId !== "0") return entry.leaseId;',
       },
     ],
     test: { file: LIFE, name: "the second is refused while the first lives, with a sentence that names both" },

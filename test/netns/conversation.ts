@@ -5,8 +5,8 @@ import { until } from "../until.ts";
 import type { End } from "./tcp.ts";
 
 const TALK = join(import.meta.dirname, "talk.ts");
-// For what was sent last to come back, over a retransmission or two.
-const PATIENCE_MS = 15_000;
+// For what was sent last to come back. After a minute without the other end, TCP waits for a minute to try again.
+const PATIENCE_MS = 90_000;
 
 export interface Conversation {
   /** Ends it, once all that was sent has come back. */
