@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Call, Verb } from "./call.ts";
@@ -6,6 +5,7 @@ import { CODE, CniError } from "./error.ts";
 import { canonicalJson, isObject, isString, type JsonObject } from "./json.ts";
 import type { AttachmentId } from "./netconf.ts";
 import { convertResult } from "./result.ts";
+import { type Ending, runProgram } from "./run-program.ts";
 import { chooseVersion, NEWEST_VERSION, SUPPORTED_VERSIONS } from "./version.ts";
 
 /** Whom a delegate is called for. GC and STATUS are about no container. */
@@ -111,17 +111,14 @@ function execute(type: string, binary: string, call: Call, verb: Verb, target: T
     CNI_NETNS: target.netns,
     CNI_IFNAME: target.ifname,
   };
-  const { status, signal, stdout, stderr, error } = spawnSync(binary, [], {
-    env,
-    input: stdin,
-    encoding: "utf8",
-    maxBuffer: Number.POSITIVE_INFINITY,
-  });
-  if (status === 0) return stdout;
-  // A plugin that ends without reading its input is an error too (EPIPE), but its exit status says more.
-  if (error && status === null) {
-    throw new CniError(CODE.io, `cannot run the CNI plugin ${binary}`, { cause: error });
+  let ending: Ending;
+  try {
+    ending = runProgram(binary, [], env, stdin);
+  } catch (cause) {
+    throw new CniError(CODE.io, `cannot run the CNI plugin ${binary}`, { cause });
   }
+  const { status, signal, stdout, stderr } = ending;
+  if (status === 0) return stdout;
   throw failure(type, verb, status === null ? `signal ${signal}` : `exit status ${status}`, stdout, stderr);
 }
 

@@ -1,21 +1,39 @@
-import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { describeError } from "../base/errors.ts";
+import type { Environment } from "./call.ts";
 import { CODE, CniError } from "./error.ts";
+import { runProgram } from "./run-program.ts";
+
+/** The descriptor from which a launcher lets us read what nsenter wrote: `nsenter --net=NETNS cat /proc/self/net/dev`. */
+const DESCRIPTOR = "TWILL_CNI_LINKS";
+
+// The file's first line, net/core/net-procfs.c; whatever else nsenter wrote says why it could not.
+const HEADER = "Inter-|";
 
 /**
  * Whether a network namespace has an interface of that name. A process of Node cannot enter a namespace, so nsenter(1)
- * reads /proc/self/net/dev there. Throws a CniError with code 4 when `netns` names no network namespace, 5 when nsenter
- * cannot be run.
+ * reads /proc/self/net/dev there: the launcher's, which began before Node, or one found through `env`. Throws a CniError
+ * with code 4 when `netns` names no network namespace, or when there is no nsenter.
  */
-export function interfaceExists(netns: string, ifname: string): boolean {
-  const args = [`--net=${netns}`, "cat", "/proc/self/net/dev"];
-  const { status, stdout, stderr, error } = spawnSync("nsenter", args, { encoding: "utf8" });
-  if (error)
-    throw new CniError(CODE.io, "cannot run nsenter, which looks into namespaces; install util-linux", {
-      cause: error,
-    });
-  if (status !== 0) {
-    const reason = stderr.trim().replace(/^nsenter: /, "");
+export function interfaceExists(netns: string, ifname: string, env: Environment): boolean {
+  const text = readDescriptor(env) ?? runNsenter(netns, env);
+  if (!text.startsWith(HEADER)) {
+    const reason = text.trim().replace(/^nsenter: /, "");
     throw new CniError(CODE.badEnvironment, `CNI_NETNS is "${netns}", which cannot be entered: ${reason}`);
   }
-  return stdout.split("\n").some((line) => line.split(":")[0]?.trim() === ifname);
+  return text.split("\n").some((line) => line.split(":")[0]?.trim() === ifname);
+}
+
+function readDescriptor(env: Environment): string | undefined {
+  const descriptor = env[DESCRIPTOR];
+  return descriptor === undefined ? undefined : readFileSync(Number(descriptor), "utf8");
+}
+
+function runNsenter(netns: string, env: Environment): string {
+  try {
+    const { stdout, stderr } = runProgram("nsenter", [`--net=${netns}`, "cat", "/proc/self/net/dev"], env, "");
+    return stdout + stderr;
+  } catch (error) {
+    return `${describeError(error)}; install util-linux`;
+  }
 }

@@ -1,8 +1,8 @@
-// twill-cni as a container runtime uses it: the bundle, the real bridge, host-local and portmap, real namespaces.
+// twill-cni as a container runtime uses it: the launcher, the bundle, the real bridge, host-local and portmap, real namespaces.
 
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { writeAgentStatus } from "../../pkg/cni/agent-status.ts";
 import { bundle, CniHost, type Json, PLUGINS, type PluginCall, whyNot } from "./cni-host.ts";
@@ -22,7 +22,12 @@ describe.skipIf(reason)(`twill-cni${reason ? ` (skipped: ${reason})` : ""}`, () 
 
   beforeAll(() => {
     dist = mkdtempSync(join(tmpdir(), "cni-dist-"));
-    program = [process.execPath, bundle(dist)];
+    bundle(join(dist, "dist"));
+    cpSync("bin/twill-cni", join(dist, "bin/twill-cni"));
+    symlinkSync(resolve("node_modules"), join(dist, "node_modules"));
+    // As install-cni makes it known to runtimes.
+    symlinkSync(join(dist, "bin/twill-cni"), join(dist, "twill"));
+    program = [join(dist, "twill")];
   });
   afterAll(() => rmSync(dist, { recursive: true, force: true }));
   beforeEach(() => {
