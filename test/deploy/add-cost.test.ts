@@ -8,6 +8,9 @@ import { CniHost, type Json, whyNot } from "../netns/cni-host.ts";
 
 const ROUNDS = 50;
 const MOST_MS = 50;
+// By the bridge plugin alone, on the machine for which the limit is meant. One that is slower, or has other things to do, is
+// slower at both: it has as many times longer.
+const USUAL_MS = 15;
 
 const reason = whyNot();
 
@@ -49,11 +52,12 @@ describe.skipIf(reason)(`ADD${reason ? ` (skipped: ${reason})` : ""}`, () => {
         theirs.push(await time((verb) => host.plugin("bridge", verb, bridge, { netns })));
       }
       const more = p50(ours) - p50(theirs);
+      const most = MOST_MS * Math.max(1, p50(theirs) / USUAL_MS);
       console.log(
         `ADD, p50 of ${ROUNDS} on Node ${process.versions.node}: bridge alone ${p50(theirs).toFixed(1)} ms, ` +
-          `through twill-cni ${p50(ours).toFixed(1)} ms: ${more.toFixed(1)} ms more`,
+          `through twill-cni ${p50(ours).toFixed(1)} ms: ${more.toFixed(1)} ms more, of ${most.toFixed(1)} allowed here`,
       );
-      expect(more).toBeLessThanOrEqual(MOST_MS);
+      expect(more).toBeLessThanOrEqual(most);
       expect(host.leased()).toEqual([]);
       expect(host.remembered()).toEqual([]);
       expect(await host.veths()).toEqual([]);
