@@ -27,7 +27,7 @@ describe.skipIf(notRoot)(rootTitle("the compose lab"), { timeout: 3 * MINUTES },
     await engine.makeBaseImages();
     await compose("build", "-q", "node1");
     await compose("up", "-d");
-  }, 10 * MINUTES);
+  }, 20 * MINUTES);
   afterAll(async () => {
     await engine?.capture(["docker-compose", "down", "-v", "-t", "1"], { env });
     await engine?.close();

@@ -6,6 +6,7 @@ import { capture, type CommandOptions, type Output, requireSuccess } from "../..
 import { Daemon } from "../../pkg/lab/daemon.ts";
 import { DIE_WITH_PARENT } from "../../pkg/lab/netns.ts";
 import { until } from "../until.ts";
+import { debianTree } from "./shared.ts";
 
 const DOCKER = "/usr/bin/docker";
 const CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt";
@@ -17,6 +18,7 @@ export const ETCD_IMAGE = "twill-test/etcd:debian";
 
 // npm is the machine's, in any version that has `npm ci`; the CA bundle is the machine's too, for a network with its own.
 const NODE_DOCKERFILE = `FROM twill-test/debian:bookworm
+RUN apt-get install -y -q --no-install-recommends ca-certificates libstdc++6
 COPY node /usr/local/bin/node
 ADD npm.tar /usr/local/lib/node_modules/
 COPY ca-certificates.crt ${CERTIFICATES}
@@ -68,7 +70,7 @@ export class DockerEngine {
   async makeBaseImages(): Promise<void> {
     const build = join(this.directory, "build");
     const tar = join(this.directory, "debian.tar");
-    await this.run(["mmdebstrap", "-q", "--variant=minbase", "--include=ca-certificates,libstdc++6", "bookworm", tar]);
+    await this.run(["tar", "-C", await debianTree(), "--numeric-owner", "--exclude=./dev/*", "-cf", tar, "."]);
     await this.docker(["import", tar, "twill-test/debian:bookworm"]);
     mkdirSync(build);
     copyFileSync(process.execPath, join(build, "node"));
@@ -81,7 +83,7 @@ export class DockerEngine {
       [ETCD_IMAGE, ETCD_DOCKERFILE],
     ] as const) {
       writeFileSync(join(build, "Dockerfile"), text);
-      await this.docker(["build", "-q", "-t", image, build]);
+      await this.docker(["build", "-q", "--network", "host", "-t", image, build]);
     }
   }
 

@@ -9,15 +9,12 @@ import { capture, requireSuccess } from "../../pkg/lab/command.ts";
 import { Lab } from "../../pkg/lab/lab.ts";
 import { TOP } from "../../pkg/lab/programs.ts";
 import { whyNot } from "./runtimes.ts";
+import { copyTree, machineTree, packages } from "./shared.ts";
 import { SystemdMachine } from "./systemd-machine.ts";
 
 const MINUTES = 60_000;
 const { version } = JSON.parse(readFileSync(join(TOP, "package.json"), "utf8")) as { version: string };
 const DOCUMENT = readFileSync(join(TOP, "docs/install.md"), "utf8");
-// A usual Debian has these, and the machines reach no package source.
-const PRESENT = ["systemd", "systemd-sysv", "dbus", "procps", "iputils-ping", "openssh-server", "openssh-client"];
-const INSTALLED = ["etcd-server", "etcd-client", "openssl", "iproute2", "nftables", "iptables", "libstdc++6"];
-const INCLUDE = `--include=${[...PRESENT, ...INSTALLED, "containernetworking-plugins"].join(",")}`;
 // Who may log in where is the machines' owner's business, and not the document's.
 const KEYS = `mkdir -m 700 -p /root/.ssh
 cd /root/.ssh
@@ -43,13 +40,13 @@ describe.skipIf(reason)(`docs/install.md${reason ? ` (skipped: ${reason})` : ""}
 
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), "twill-install-"));
-    const [tree, out] = [join(directory, "tree"), join(directory, "out")];
-    const run = async (argv: readonly string[]): Promise<void> => void requireSuccess(argv, await capture(argv));
-    await run(["sh", join(TOP, "deploy/package/package.sh"), "--arch", "amd64", "--out", out]);
-    await run(["mmdebstrap", "--quiet", "--variant=minbase", INCLUDE, "bookworm", tree]);
-    await run(["chroot", tree, "sh", "-ec", KEYS]);
+    const tree = join(directory, "tree");
+    const [debian, built] = [await machineTree(), await packages()];
+    await copyTree(debian, tree);
+    const keys = ["chroot", tree, "sh", "-ec", KEYS];
+    requireSuccess(keys, await capture(keys));
     const deb = `twill_${version}_amd64.deb`;
-    copyFileSync(join(out, deb), join(tree, "root", deb));
+    copyFileSync(join(built, deb), join(tree, "root", deb));
     lab = await Lab.create();
     for (const name of ["vm1", "vm2"]) {
       const host = await lab.addPlainNode(name);
@@ -58,7 +55,7 @@ describe.skipIf(reason)(`docs/install.md${reason ? ` (skipped: ${reason})` : ""}
     }
     await Promise.all([...machines.values()].map((each) => each.boot()));
     for (const each of machines.values()) await each.run(["systemctl", "start", "ssh"]);
-  }, 10 * MINUTES);
+  }, 20 * MINUTES);
   afterAll(async () => {
     await Promise.all([...machines.values()].map((each) => each.close()));
     await lab?.close();

@@ -22,6 +22,7 @@ import { Lab } from "../../pkg/lab/lab.ts";
 import { TOP } from "../../pkg/lab/programs.ts";
 import { notRoot, rootTitle } from "../netns/netns.ts";
 import { until } from "../until.ts";
+import { APT_ENV, buildPackages, copyTree, debianTree, enterTree, packages } from "./shared.ts";
 
 const MINUTES = 60_000;
 const { version, devDependencies } = JSON.parse(readFileSync(join(TOP, "package.json"), "utf8")) as {
@@ -30,40 +31,18 @@ const { version, devDependencies } = JSON.parse(readFileSync(join(TOP, "package.
 };
 const CONFLIST = "/etc/cni/net.d/10-twill.conflist";
 const DEFAULTS = "/etc/default/twilld";
-// As Debian's installer runs maintainer scripts: nobody is asked.
-const APT_ENV = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C.UTF-8" };
-
-// What a directory tree needs to be a machine: its kernel file systems, for as long as the command runs.
-const ENTER = `
-set -e
-tree=$1; shift
-mount --make-rprivate /
-mount -t proc proc "$tree/proc"
-mount --rbind /dev "$tree/dev"
-mount -t tmpfs tmpfs "$tree/run"
-[ ! -d "$tree.run" ] || mount --bind "$tree.run" "$tree/run"
-exec chroot "$tree" "$@"
-`;
-
 const run = async (argv: readonly string[], options?: CommandOptions): Promise<Output> =>
   requireSuccess(argv, await capture(argv, options));
 
-// A time of its own, since somebody may commit between two builds.
-const build = (...args: readonly string[]): Promise<Output> =>
-  run(["sh", join(TOP, "deploy/package/package.sh"), ...args], {
-    env: { SOURCE_DATE_EPOCH: "1700000000" },
-  });
-
 describe.skipIf(notRoot)(rootTitle("the packages"), () => {
   let dir: string;
-  const file = (name: string): string => join(dir, "out", name);
+  let built: string;
+  const file = (name: string): string => join(built, name);
   const deb = (arch: string): string => file(`twill_${version}_${arch}.deb`);
   const tree = (): string => join(dir, "tree");
 
   /** Runs a command in the clean Debian, whose /run stays from one to the next. */
-  const enter = (argv: readonly string[]): string[] => {
-    return ["unshare", "--mount", "--", "sh", "-c", ENTER, "enter", tree(), ...argv];
-  };
+  const enter = (argv: readonly string[]): string[] => enterTree(tree(), argv);
   const inTree = (argv: readonly string[]): Promise<Output> => run(enter(argv), { env: APT_ENV });
   const inside = (path: string): string => join(tree(), path);
   const isThere = (path: string): boolean => lstatSync(inside(path), { throwIfNoEntry: false }) !== undefined;
@@ -78,15 +57,16 @@ describe.skipIf(notRoot)(rootTitle("the packages"), () => {
 
   beforeAll(async () => {
     dir = mkdtempSync(join(tmpdir(), "twill-package-"));
-    await build("--out", join(dir, "out"));
-    await run(["mmdebstrap", "--quiet", "--variant=minbase", "--skip=cleanup/apt/lists", "bookworm", tree()]);
+    const [out, debian] = await Promise.all([packages(), debianTree()]);
+    built = out;
+    await copyTree(debian, tree());
     mkdirSync(`${tree()}.run`);
     copyFileSync(deb("amd64"), inside("/root/twill.deb"));
-  }, 10 * MINUTES);
+  }, 20 * MINUTES);
   afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
   test("the checksums are right", () => {
-    const said = execFileSync("sha256sum", ["-c", "SHA256SUMS"], { cwd: join(dir, "out"), encoding: "utf8" });
+    const said = execFileSync("sha256sum", ["-c", "SHA256SUMS"], { cwd: built, encoding: "utf8" });
     expect(said.trim().split("\n")).toHaveLength(6);
   });
 
@@ -125,7 +105,7 @@ describe.skipIf(notRoot)(rootTitle("the packages"), () => {
   }
 
   test("the same sources give the same bytes", { timeout: 5 * MINUTES }, async () => {
-    await build("--arch", "amd64", "--out", join(dir, "again"));
+    await buildPackages("--arch", "amd64", "--out", join(dir, "again"));
     const first = readFileSync(file("SHA256SUMS"), "utf8").split("\n");
     expect(readFileSync(join(dir, "again/SHA256SUMS"), "utf8").trim().split("\n")).toEqual(
       first.filter((line) => line.includes("amd64")),

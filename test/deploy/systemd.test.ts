@@ -1,7 +1,7 @@
 // The package under a real systemd on two machines: started at boot, ready when pods may start, and started again when it
 // crashes or hangs, while connections between pods live on.
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -11,11 +11,11 @@ import { Lab } from "../../pkg/lab/lab.ts";
 import { TOP } from "../../pkg/lab/programs.ts";
 import { until } from "../until.ts";
 import { whyNot } from "./runtimes.ts";
+import { APT_ENV, copyTree, enterTree, machineTree, packages } from "./shared.ts";
 import { SystemdMachine } from "./systemd-machine.ts";
 
 const MINUTES = 60_000;
-const PACKAGES = ["systemd", "systemd-sysv", "dbus", "iproute2", "nftables", "iptables", "procps", "iputils-ping"];
-const LIBRARIES = ["libstdc++6", "containernetworking-plugins"];
+const { version } = JSON.parse(readFileSync(join(TOP, "package.json"), "utf8")) as { version: string };
 const NODE = "/usr/lib/twill/bin/node";
 // docs/systemd.md promises as much; 100 is a service without any sandbox.
 const EXPOSURE = "25";
@@ -62,12 +62,12 @@ describe.skipIf(reason)(`systemd${reason ? ` (skipped: ${reason})` : ""}`, () =>
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), "twill-systemd-"));
     const tree = join(directory, "tree");
-    const out = join(directory, "out");
-    const run = async (argv: readonly string[]): Promise<void> => void requireSuccess(argv, await capture(argv));
-    await run(["sh", join(TOP, "deploy/package/package.sh"), "--arch", "amd64", "--out", out]);
-    const include = `--include=${[...PACKAGES, ...LIBRARIES].join(",")}`;
-    const install = `--customize-hook=cp ${out}/twill_*_amd64.deb "$1/root/twill.deb" && chroot "$1" dpkg -i /root/twill.deb && rm -f "$1/etc/hostname"`;
-    await run(["mmdebstrap", "--quiet", "--variant=minbase", include, install, "bookworm", tree]);
+    const [debian, built] = [await machineTree(), await packages()];
+    await copyTree(debian, tree);
+    copyFileSync(join(built, `twill_${version}_amd64.deb`), join(tree, "root/twill.deb"));
+    const install = enterTree(tree, ["dpkg", "--install", "/root/twill.deb"]);
+    requireSuccess(install, await capture(install, { env: APT_ENV }));
+    rmSync(join(tree, "etc/hostname"), { force: true });
     lab = await Lab.create();
     const environment = `FLANNELD_ETCD_ENDPOINTS=${lab.etcd.endpoint}\nFLANNELD_IFACE=eth0\nFLANNELD_IP_MASQ=true\n`;
     for (const name of ["sd1", "sd2"]) {
@@ -76,7 +76,7 @@ describe.skipIf(reason)(`systemd${reason ? ` (skipped: ${reason})` : ""}`, () =>
       machines.push(new SystemdMachine(host, { directory: join(directory, name), tree, environment }));
     }
     await Promise.all(machines.map((each) => each.boot()));
-  }, 10 * MINUTES);
+  }, 20 * MINUTES);
   afterAll(async () => {
     await Promise.all(machines.map((each) => each.close()));
     await lab?.close();
