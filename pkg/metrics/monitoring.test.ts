@@ -68,6 +68,20 @@ test("every metric on the page but labels-only ones is on the dashboard or in an
   ]);
 });
 
+test("docs/metrics.md has every metric with its labels, and no other", async () => {
+  const told = new Map<string, Set<string>>();
+  for (const [name, labels] of await series()) {
+    const base = name.replace(/_(bucket|sum|count)$/, "");
+    told.set(base, new Set([...(told.get(base) ?? []), ...labels].filter((label) => label !== "le")));
+  }
+  const text = readFileSync("docs/metrics.md", "utf8");
+  const rows = [...text.matchAll(/^\| `(twill_\w+)` +\|([^|]*)\|/gm)].map(([, name = "", labels = ""]) => [
+    name,
+    new Set(labels.match(/\w+/g)),
+  ]);
+  expect(new Map(rows as [string, Set<string>][])).toEqual(told);
+});
+
 test("brackets are closed, counters are asked for their rate, and each alert says what to do", () => {
   for (const expr of expressions) {
     for (const [open, close] of ["()", "[]", "{}"]) {

@@ -143,7 +143,10 @@ describe.skipIf(notRoot)(rootTitle("who is to blame"), () => {
       /^twill_problems\{about="forwarding"\} 0$/m,
     ])
       expect(page).toMatch(line);
-    expect((await lab.node(5).http("/metrics")).body).toMatch(/^twill_problems\{about="forwarding"\} 1$/m);
+    const walled = (await lab.node(5).http("/metrics")).body;
+    expect(walled).toMatch(/^twill_problems\{about="forwarding"\} 1$/m);
+    // Where somebody else looks at forwarded packets, that rung would lose them unseen.
+    expect(walled).not.toContain('rung="tunnel-gso"');
     expect((await lab.node(5).http("/readyz")).body).toMatch(/^ready, but the nftables chain inet broken wall drops/);
   });
 
