@@ -22,7 +22,7 @@ describe.skipIf(notRoot)(rootTitle("a host with a clock and a disk of its own"),
 
   beforeAll(async () => {
     if (LIBRARY === undefined) throw new Error("libfaketime is missing: sh deploy/setup.sh faketime=faketime");
-    lab = await Lab.create({ args: ["--subnet-lease-ttl=1m", "--subnet-lease-renew-margin=59s"] });
+    lab = await Lab.create({ args: ["--subnet-lease-ttl=1m"] });
     clock = join(lab.directory, "clock");
     setClock("+0");
     node = await lab.addNode({
