@@ -57,6 +57,7 @@ describe.skipIf(notRoot)(rootTitle("the compose lab"), { timeout: 3 * MINUTES },
     const size = async (image: string): Promise<number> =>
       Number(await engine.docker(["image", "inspect", "-f", "{{.Size}}", image])) / 1e6;
     const [whole, base] = [await size(env.TWILL_IMAGE), await size(NODE_IMAGE)];
+    console.log(await engine.docker(["images"]));
     console.log(`the image: ${Math.round(whole)} MB, of which its base ${Math.round(base)} MB`);
     expect(whole - base).toBeLessThan(MOST_OWN_MB);
   });
@@ -113,11 +114,19 @@ describe.skipIf(notRoot)(rootTitle("the compose lab"), { timeout: 3 * MINUTES },
     await complete();
   });
 
-  test("an agent that is paused goes on, and its pods have never been away", async () => {
-    const agent = await id("node3-agent");
-    await engine.docker(["pause", agent]);
-    await engine.docker(["unpause", agent]);
+  test("a node that is paused, its agent with it, goes on by itself when it may", async () => {
+    const node = [await id("node3"), await id("node3-agent")];
+    const before = await subnetOf("node3");
+    const gateway = before.split("/")[0] ?? "";
+    const reaches = async (): Promise<boolean> =>
+      (await exec("node1", "ping", "-c", "1", "-W", "1", gateway)).status === 0;
+    await until(reaches);
+    await engine.docker(["pause", ...node]);
+    expect(await reaches()).toBe(false);
+    await engine.docker(["unpause", ...node]);
+    await until(reaches);
     await until(() => isReady("node3"));
+    expect(await subnetOf("node3")).toBe(before);
     await complete();
   });
 

@@ -156,7 +156,11 @@ describe.skipIf(notRoot)(rootTitle("the packages"), () => {
       for (const path of [
         "/etc/systemd/system/multi-user.target.wants/twilld.service",
         "/usr/lib/systemd/system/twilld.service",
+        "/usr/lib/systemd/system/docker.service.d/twill.conf",
+        "/usr/lib/systemd/system/containerd.service.d/twill.conf",
         "/usr/share/bash-completion/completions/twillctl",
+        "/usr/share/man/man8/twilld.8.gz",
+        "/usr/share/man/man8/twillctl.8.gz",
         "/usr/lib/cni/bridge",
       ]) {
         expect([path, isThere(path)]).toEqual([path, true]);
