@@ -1,4 +1,5 @@
 // Five nodes, each thing broken on another one, all at once: whoever is asked names the right one.
+import { Client, credentials } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AgentClient } from "../../pkg/api/client.ts";
 import type { PeerProbe } from "../../pkg/api/probe.ts";
@@ -58,7 +59,12 @@ const FINDINGS: Readonly<Record<string, readonly RegExp[]>> = {
 describe.skipIf(notRoot)(rootTitle("who is to blame"), () => {
   let lab: Lab;
   beforeAll(async () => {
-    lab = await Lab.create({ nodes: 5, pods: 1 });
+    lab = await Lab.create();
+    for (let i = 0; i < 5; i++) await lab.addNode();
+    await Promise.all(lab.nodes.map((node) => node.start()));
+    // Five at once on a busy machine take their time.
+    await Promise.all(lab.nodes.map((node) => node.ready(90_000)));
+    await lab.node(5).addPod();
     const nft = (i: number, chain: string, rule: string): Promise<unknown> =>
       lab.node(i).run(["nft", `table inet broken { chain ${chain} { type filter hook ${rule}; }; }`]);
     await nft(2, "in", "input priority raw; udp dport 8472 ip saddr 172.31.1.1 drop");
@@ -148,6 +154,30 @@ describe.skipIf(notRoot)(rootTitle("who is to blame"), () => {
     // Where somebody else looks at forwarded packets, that rung would lose them unseen.
     expect(walled).not.toContain('rung="tunnel-gso"');
     expect((await lab.node(5).http("/readyz")).body).toMatch(/^ready, but the nftables chain inet broken wall drops/);
+  });
+
+  test("the built twilld answers gRPC's reflection, and is told its log level", async () => {
+    const client = new Client(`unix:${lab.node(1).socket}`, credentials.createInsecure());
+    const bytes = (message: Buffer): Buffer => message;
+    const stream = client.makeBidiStreamRequest(
+      "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+      bytes,
+      bytes,
+    );
+    // ServerReflectionRequest: field 7, list_services = "*".
+    stream.write(Buffer.from([0x3a, 1, 0x2a]));
+    stream.end();
+    let answer = "";
+    for await (const part of stream) answer += String(part);
+    client.close();
+    expect(answer).toContain("twill.v1.Agent");
+    const ctl = async (...args: string[]): Promise<string> => (await lab.node(1).ctl(args)).stdout;
+    expect(await ctl("log-level", "debug")).toBe("twilld logs debug from now on; started again, it logs info.\n");
+    expect(await ctl("log-level")).toBe("debug, by the control API; info after a restart\n");
+    expect(await ctl("config", "show")).toMatch(
+      /^log-level +debug +set since +the control API; info after a restart$/m,
+    );
+    await ctl("log-level", "info");
   });
 
   test("the control API says it to whoever draws from it", async () => {

@@ -48,7 +48,7 @@ describe.skipIf(notRoot)(rootTitle("what is wrong, found by twillctl"), () => {
     lab = await Lab.create();
     for (const args of [[], ["--dataplane=kernel"], []]) await lab.addNode({ args });
     await Promise.all(lab.nodes.map((node) => node.start()));
-    await Promise.all(lab.nodes.map((node) => node.ready()));
+    await Promise.all(lab.nodes.map((node) => node.ready(90_000)));
     for (const node of lab.nodes) await node.addPod();
     for (const node of lab.nodes) await until(async () => (await peers(node)).length === 2);
   });
