@@ -335,6 +335,10 @@ test("settings come through with their sources, and the log level is set until t
   expect(await client.setLogLevel("debug")).toEqual({ before: "info", startedWith: "info" });
   expect(await client.setLogLevel("error")).toEqual({ before: "debug", startedWith: "info" });
   expect(logLevels.level).toBe("error");
+  expect(log.lines.map(({ fields }) => fields)).toEqual([
+    { from: "info", to: "debug" },
+    { from: "debug", to: "error" },
+  ]);
   client.close();
 });
 

@@ -82,6 +82,7 @@ export async function serveApi(options: {
       if (!wanted) throw new RefusedError("there is no such log level: give debug, info, warn or error");
       if (!logLevels) throw new RefusedError("the log level of this agent is fixed");
       const { level: before, startedWith } = logLevels;
+      log.info("log level set until the next start", { from: before, to: wanted });
       logLevels.level = wanted;
       return { before: encodeLevel(before), startedWith: encodeLevel(startedWith) };
     }),
