@@ -37,6 +37,7 @@ interface Top {
 const DATAGRAM = 1400;
 const UDP_HEADERS = 28;
 const ETHERNET_HEADER = 14;
+const TRIES = 3;
 
 interface ProbeAnswer extends Probed {
   readonly problems: readonly string[];
@@ -194,105 +195,100 @@ describe.skipIf(notRoot)(rootTitle("what is wrong, found by twillctl"), () => {
     }
   }
 
-  /** Its difference over a stretch of work, within a hundredth of what was sent. */
-  const near = (value: number, sent: number): boolean => Math.abs(value - sent) <= sent / 100;
+  const grown = (before: Figures, now: Figures): Figures => ({
+    packets: now.packets - before.packets,
+    bytes: now.bytes - before.bytes,
+  });
+  const near = (value: number, wanted: number): boolean => Math.abs(value - wanted) <= wanted / 100;
+  const agrees = (figures: Figures, wanted: Figures): boolean =>
+    near(figures.packets, wanted.packets) && near(figures.bytes, wanted.bytes);
+
+  /** Tries again where a busy machine has lost packets on the way to the counter. Resolves to what did not agree last. */
+  async function disagreements(round: () => Promise<Record<string, readonly [Figures, Figures]>>): Promise<unknown> {
+    for (let i = 1; ; i++) {
+      const wrong = Object.entries(await round()).filter(([, [figures, wanted]]) => !agrees(figures, wanted));
+      if (wrong.length === 0 || i === TRIES) return wrong;
+    }
+  }
+
+  const ofPage = async (node: Node, metric: string, labels: string): Promise<Figures> => {
+    const { body } = await node.http("/metrics");
+    const read = (unit: string): number =>
+      Number(new RegExp(`^twill_${metric}_${unit}_total{${labels}} (\\d+)$`, "m").exec(body)?.[1]);
+    return { packets: read("packets"), bytes: read("bytes") };
+  };
 
   test("top, /metrics and the API count what iperf3 sent, per peer on the tun plane", async () => {
     const [sender, receiver] = [lab.node(1), lab.node(3)];
-    const client = await AgentClient.connect(sender.socket);
-    const other = await AgentClient.connect(receiver.socket);
-    const api = async (agent: AgentClient, of: Node, way: "tx" | "rx"): Promise<Figures> => {
-      const peer = (await agent.status()).peers.find(({ lease }) => lease.publicIps.includes(of.address));
+    const ofPeer = async (at: Node, of: Node, way: "tx" | "rx"): Promise<Figures> => {
+      const client = await AgentClient.connect(at.socket);
+      const peer = (await client.status()).peers.find(({ lease }) => lease.publicIps.includes(of.address));
+      client.close();
       return { packets: Number(peer?.[`${way}Packets`]), bytes: Number(peer?.[`${way}Bytes`]) };
     };
-    const page = async (): Promise<Figures> => {
-      const { body } = await sender.http("/metrics");
-      const read = (unit: string): number =>
-        Number(new RegExp(`^twill_peer_${unit}_total{.*node="node3",direction="tx"} (\\d+)$`, "m").exec(body)?.[1]);
-      return { packets: read("packets"), bytes: read("bytes") };
-    };
-    const all = () => Promise.all([api(client, receiver, "tx"), api(other, sender, "rx"), page()]);
-    const topLog = join(lab.directory, "top.log");
-    const before = await all();
-    const top = await sender.netns.start([...ctl(sender), "top", "--json", "--watch"], { name: "top", log: topLog });
+    const look = () =>
+      Promise.all([
+        ofPeer(sender, receiver, "tx"),
+        ofPeer(receiver, sender, "rx"),
+        ofPage(sender, "peer", '.*node="node3",direction="tx"'),
+      ]);
+    const log = join(lab.directory, "top.log");
     const lines = (): Top[] =>
-      readFileSync(topLog, "utf8")
+      readFileSync(log, "utf8")
         .split("\n")
         .slice(0, -1)
         .map((line) => JSON.parse(line) as Top);
-    let sent: Figures;
-    try {
+    const inAll = (rate: (peer: Top["peers"][number]) => number, from: number): number =>
+      lines()
+        .slice(from)
+        .flatMap(({ seconds, peers }) =>
+          peers.filter(({ node }) => node === "node3").map((peer) => rate(peer) * seconds),
+        )
+        .reduce((sum, amount) => sum + amount, 0);
+    const top = await sender.netns.start([...ctl(sender), "top", "--json", "--watch"], { name: "top", log });
+    const wrong = await disagreements(async () => {
       await until(() => lines().length > 0);
-      sent = await flood(1, 3);
       const shown = lines().length;
-      await until(() => lines().length > shown + 1);
-    } finally {
-      await top.stop();
-    }
-    const after = await all();
-    for (const [i, now] of after.entries()) {
-      const grown = { packets: now.packets - (before[i]?.packets ?? 0), bytes: now.bytes - (before[i]?.bytes ?? 0) };
-      expect([i, grown, sent, near(grown.packets, sent.packets) && near(grown.bytes, sent.bytes)]).toEqual([
-        i,
-        grown,
-        sent,
-        true,
-      ]);
-    }
-    const sum = (rate: (peer: Top["peers"][number]) => number): number =>
-      lines().reduce((all, { seconds, peers }) => {
-        const peer = peers.find(({ node }) => node === "node3");
-        return all + (peer ? rate(peer) * seconds : 0);
-      }, 0);
-    const rates = { packets: sum((peer) => peer.txPacketsPerSecond), bytes: sum((peer) => peer.txBytesPerSecond) };
-    expect([rates, sent, near(rates.packets, sent.packets) && near(rates.bytes, sent.bytes)]).toEqual([
-      rates,
-      sent,
-      true,
-    ]);
-    client.close();
-    other.close();
+      const before = await look();
+      const sent = await flood(1, 3);
+      const after = await look();
+      const then = lines().length;
+      await until(() => lines().length > then + 1);
+      const [tx, rx, page] = after.map((now, i) => grown(before[i] ?? now, now)) as [Figures, Figures, Figures];
+      const rates = {
+        packets: inAll((peer) => peer.txPacketsPerSecond, shown),
+        bytes: inAll((peer) => peer.txBytesPerSecond, shown),
+      };
+      return { tx: [tx, sent], rx: [rx, sent], page: [page, sent], top: [rates, sent] };
+    });
+    await top.stop();
+    expect(wrong).toEqual([]);
   });
 
   test("the API and /metrics count what the interface does, and iperf3 sent, on the kernel plane", async () => {
     const node = lab.node(2);
-    const client = await AgentClient.connect(node.socket);
-    const link = async (): Promise<Figures> => {
+    const ofLink = async (): Promise<Figures> => {
       const { stdout } = await node.run(["ip", "-json", "-s", "link", "show", "flannel.1"]);
-      const [{ stats64 } = { stats64: { tx: { packets: 0, bytes: 0 } } }] = JSON.parse(stdout) as {
-        stats64: { tx: Figures };
-      }[];
-      return stats64.tx;
+      const [link] = JSON.parse(stdout) as { stats64: { tx: Figures } }[];
+      return link?.stats64.tx ?? expect.fail("no flannel.1");
     };
-    const api = async (): Promise<Figures> => {
+    const ofApi = async (): Promise<Figures> => {
+      const client = await AgentClient.connect(node.socket);
       const { counters = {} } = (await client.status()).dataplane ?? {};
+      client.close();
       return { packets: Number(counters["tx_packets"]), bytes: Number(counters["tx_bytes"]) };
     };
-    const page = async (): Promise<Figures> => {
-      const { body } = await node.http("/metrics");
-      const read = (unit: string): number =>
-        Number(new RegExp(`^twill_dataplane_${unit}_total{direction="tx"} (\\d+)$`, "m").exec(body)?.[1]);
-      return { packets: read("packets"), bytes: read("bytes") };
-    };
-    const all = () => Promise.all([link(), api(), page()]);
-    const before = await all();
-    const sent = await flood(2, 3);
-    const after = await all();
-    const grown = after.map((now, i) => ({
-      packets: now.packets - (before[i]?.packets ?? 0),
-      bytes: now.bytes - (before[i]?.bytes ?? 0),
-    }));
-    const [device] = grown;
-    for (const each of grown) {
-      expect([grown, near(each.packets, device?.packets ?? 0) && near(each.bytes, device?.bytes ?? 0)]).toEqual([
-        grown,
-        true,
-      ]);
+    const look = () => Promise.all([ofLink(), ofApi(), ofPage(node, "dataplane", 'direction="tx"')]);
+    const wrong = await disagreements(async () => {
+      const before = await look();
+      const { packets, bytes } = await flood(2, 3);
+      const after = await look();
+      const [link, api, page] = after.map((now, i) => grown(before[i] ?? now, now)) as [Figures, Figures, Figures];
       // A device of Ethernet counts its header too.
-      const frames = sent.bytes + sent.packets * ETHERNET_HEADER;
-      expect([grown, sent, near(each.packets, sent.packets) && near(each.bytes, frames)]).toEqual([grown, sent, true]);
-    }
-    client.close();
+      const sent = { packets, bytes: bytes + packets * ETHERNET_HEADER };
+      return { link: [link, sent], api: [api, link], page: [page, link] };
+    });
+    expect(wrong).toEqual([]);
   });
 
   test("status answers within 250 ms cold, and within 1 s with etcd black-holed", async () => {
