@@ -10,7 +10,6 @@ import { Wakeup } from "../base/wakeup.ts";
 import type { HostEvent } from "../host/host.ts";
 import type { Lease } from "../lease/lease.ts";
 import { countFree } from "../subnet/allocator.ts";
-import type { Lease } from "../lease/lease.ts";
 import { familiesOf, type NetworkConfig } from "../subnet/network-config.ts";
 import { RegistryUnavailableError } from "../subnet/registry.ts";
 import { ReservationError, type SubnetManager } from "../subnet/subnet-manager.ts";
