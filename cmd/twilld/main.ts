@@ -17,6 +17,7 @@ import { VERSION } from "../../pkg/base/version.ts";
 import { HostGwDataplane } from "../../pkg/dataplane/hostgw/hostgw-dataplane.ts";
 import { KernelDataplane } from "../../pkg/dataplane/kernel/kernel-dataplane.ts";
 import { TunDataplane } from "../../pkg/dataplane/tun/tun-dataplane.ts";
+import { executeBySpawn } from "../../pkg/host/execute.ts";
 import { LinuxHost } from "../../pkg/host/linux-host.ts";
 import { Metrics, Observations } from "../../pkg/metrics/metrics.ts";
 import { LinuxEcho } from "../../pkg/probe/linux-echo.ts";
@@ -89,7 +90,7 @@ async function run(config: AgentConfig, self: Self, signal: AbortSignal): Promis
   const { log, origins } = self;
   const clock = systemClock;
   const random = Math.random;
-  const host = new LinuxHost();
+  const host = new LinuxHost({ execute: executeBySpawn(process.env) });
   const registry = await EtcdRegistry.open(config.etcd, { clock, random });
   try {
     const openDataplane = dataplanes(config, host, log);

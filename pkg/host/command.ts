@@ -37,38 +37,34 @@ const PACKAGES: Readonly<Record<string, string>> = {
   "ip6tables-legacy-restore": "iptables",
 };
 
+/** Runs a program with its standard input; rejects where it cannot be started, or was killed for taking too long. */
+export type Execute = (file: string, args: readonly string[], stdin: string) => Promise<CommandResult>;
+
+/** What a program may take and print, for whoever executes it. */
+export const LIMITS = { timeoutMs: TIMEOUT_MS, mostOutput: MOST_OUTPUT } as const;
+
 /** Runs tools and touches files of /proc, in one network namespace. Argument vectors only: there is no shell. */
 export class Commands {
   readonly #netns: string | undefined;
   readonly #onRun: (tool: string) => void;
+  readonly #execute: Execute;
 
   /** `netns` names a namespace of ip-netns(8); undefined is the one we live in. `onRun` is told of each tool started. */
-  constructor(netns?: string, onRun: (tool: string) => void = () => undefined) {
+  constructor(netns?: string, onRun: (tool: string) => void = () => undefined, execute: Execute = executeByNode) {
     this.#netns = netns;
     this.#onRun = onRun;
+    this.#execute = execute;
   }
 
   /** Throws a HostError when the tool is not installed, cannot be started or does not end in time. */
-  run(tool: string, args: readonly string[], stdin = ""): Promise<CommandResult> {
+  async run(tool: string, args: readonly string[], stdin = ""): Promise<CommandResult> {
     const [file, argv] = this.#command(tool, args);
     this.#onRun(tool);
-    return new Promise((resolve, reject) => {
-      const options = { encoding: "utf8", timeout: TIMEOUT_MS, killSignal: "SIGKILL", maxBuffer: MOST_OUTPUT } as const;
-      const ended: Ended = (error, stdout, stderr) => {
-        if (!error) resolve({ code: 0, stdout, stderr });
-        else if (typeof error.code === "number") resolve({ code: error.code, stdout, stderr });
-        else reject(cannotRun(tool, error));
-      };
-      try {
-        const child = execFile(file, argv, options, ended);
-        // A tool that ends without reading all of its input gives EPIPE here; its exit code says why.
-        child.stdin?.on("error", () => undefined);
-        child.stdin?.end(stdin);
-      } catch (error) {
-        // Node throws some errors of starting (E2BIG) instead of telling the callback.
-        reject(cannotRun(tool, error));
-      }
-    });
+    try {
+      return await this.#execute(file, argv, stdin);
+    } catch (error) {
+      throw cannotRun(tool, error);
+    }
   }
 
   /**
@@ -144,6 +140,26 @@ export class Commands {
       throw new HostError(reason(error), { cause: error });
     }
   }
+}
+
+function executeByNode(file: string, args: readonly string[], stdin: string): Promise<CommandResult> {
+  const { promise, resolve, reject } = Promise.withResolvers<CommandResult>();
+  const options = { encoding: "utf8", timeout: TIMEOUT_MS, killSignal: "SIGKILL", maxBuffer: MOST_OUTPUT } as const;
+  const ended: Ended = (error, stdout, stderr) => {
+    if (!error) resolve({ code: 0, stdout, stderr });
+    else if (typeof error.code === "number") resolve({ code: error.code, stdout, stderr });
+    else reject(error);
+  };
+  try {
+    const child = execFile(file, args, options, ended);
+    // A tool that ends without reading all of its input gives EPIPE here; its exit code says why.
+    child.stdin?.on("error", () => undefined);
+    child.stdin?.end(stdin);
+  } catch (error) {
+    // Node throws some errors of starting (E2BIG) instead of telling the callback.
+    reject(error);
+  }
+  return promise;
 }
 
 type Ended = (error: ExecFileException | null, stdout: string, stderr: string) => void;

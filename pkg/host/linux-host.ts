@@ -1,7 +1,7 @@
 import type { Addr } from "../addr/addr.ts";
 import type { Family } from "../addr/family.ts";
 
-import { Commands } from "./command.ts";
+import { Commands, type Execute } from "./command.ts";
 import type {
   FdbEntry,
   ForwardChain,
@@ -33,9 +33,14 @@ export class LinuxHost implements Host {
   /** The sysctls that somebody has asked for, with what they were then. */
   readonly #sysctls = new Map<string, string | undefined>();
 
-  /** `netns` names a namespace of ip-netns(8); without it, our own. `onRun` is told of each tool started. */
-  constructor(options: { readonly netns?: string; readonly onRun?: (tool: string) => void } = {}) {
-    this.#commands = new Commands(options.netns, options.onRun);
+  /**
+   * `netns` names a namespace of ip-netns(8); without it, our own. `onRun` is told of each tool started; `execute` starts
+   * them, in place of Node's spawn (execute.ts).
+   */
+  constructor(
+    options: { readonly netns?: string; readonly onRun?: (tool: string) => void; readonly execute?: Execute } = {},
+  ) {
+    this.#commands = new Commands(options.netns, options.onRun, options.execute);
   }
 
   links(): Promise<readonly Link[]> {

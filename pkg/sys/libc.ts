@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import koffi from "koffi";
 import { SysError } from "./errors.ts";
 
@@ -102,6 +103,55 @@ export function recvmmsg(fd: number, vec: number, count: number, flags: number):
 }
 /** eventfd(2) */
 export const eventfd = libc.func("int eventfd(uint initval, int flags)") as (initial: number, flags: number) => number;
+
+/** pipe2(2) */
+export const pipe2 = libc.func("int pipe2(void *fds, int flags)") as (fds: Int32Array, flags: number) => number;
+/** kill(2) */
+export const kill = libc.func("int kill(int pid, int signal)") as (pid: number, signal: number) => number;
+/** memfd_create(2) */
+export const memfdCreate = libc.func("int memfd_create(const char *name, uint flags)") as (
+  name: string,
+  flags: number,
+) => number;
+/** posix_spawnp(3): returns an errno */
+export const posixSpawnp = libc.func(
+  "int posix_spawnp(void *pid, const char *file, void *actions, void *attr, const char **argv, const char **envp)",
+) as (
+  pid: Int32Array,
+  file: string,
+  actions: Buffer,
+  attr: Buffer,
+  argv: readonly (string | null)[],
+  env: readonly (string | null)[],
+) => number;
+/** posix_spawn_file_actions_init(3) and so on: memory of the caller's */
+export const spawnFileActionsInit = libc.func("int posix_spawn_file_actions_init(void *actions)") as OnMemory;
+export const spawnFileActionsDestroy = libc.func("int posix_spawn_file_actions_destroy(void *actions)") as OnMemory;
+export const spawnFileActionsAddDup2 = libc.func(
+  "int posix_spawn_file_actions_adddup2(void *actions, int fd, int newfd)",
+) as (actions: Buffer, fd: number, to: number) => number;
+export const spawnAttrInit = libc.func("int posix_spawnattr_init(void *attr)") as OnMemory;
+export const spawnAttrDestroy = libc.func("int posix_spawnattr_destroy(void *attr)") as OnMemory;
+export const spawnAttrSetFlags = libc.func("int posix_spawnattr_setflags(void *attr, short flags)") as WithNumber;
+export const spawnAttrSetSigmask = libc.func("int posix_spawnattr_setsigmask(void *attr, void *set)") as WithSet;
+export const spawnAttrSetSigdefault = libc.func("int posix_spawnattr_setsigdefault(void *attr, void *set)") as WithSet;
+/** sigaddset(3); a set of zeros is an empty one */
+export const sigaddset = libc.func("int sigaddset(void *set, int signal)") as WithNumber;
+const waitpid = libc.func("int waitpid(int pid, void *status, int options)");
+/** waitpid(2) on a thread of libuv's pool: the status */
+export const waitpidAsync = (pid: number): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const status = new Int32Array(1);
+    waitpid.async(pid, status, 0, (error: Error | null, result: number) => {
+      if (error) reject(error);
+      else if (result !== pid) reject(new SysError("waitpid", constants.errno.ECHILD));
+      else resolve(status[0] as number);
+    });
+  });
+
+type OnMemory = (memory: Buffer) => number;
+type WithNumber = (memory: Buffer, value: number) => number;
+type WithSet = (memory: Buffer, set: Buffer) => number;
 
 /** errno of this thread's last call. Read it before anything else calls libc. */
 export const errno = (): number => koffi.errno();

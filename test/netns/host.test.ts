@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 
 import { describe, expect, onTestFinished, test } from "vitest";
 
+import { executeBySpawn } from "../../pkg/host/execute.ts";
 import { LinuxHost } from "../../pkg/host/linux-host.ts";
 import { rings, vxlanHostContract } from "../contract/host-vxlan.ts";
 import { type HostUnderTest, hostContract } from "../contract/host.ts";
@@ -14,7 +15,8 @@ import { type HostUnderTest, hostContract } from "../contract/host.ts";
 describe.skipIf(process.getuid?.() !== 0)("LinuxHost (needs root for network namespaces)", () => {
   const make = async (): Promise<HostUnderTest> => {
     const netns = makeNamespace();
-    return { host: new LinuxHost({ netns }), close: async () => sh("ip", "netns", "delete", netns) };
+    const execute = executeBySpawn(process.env); // as the agent's
+    return { host: new LinuxHost({ netns, execute }), close: async () => sh("ip", "netns", "delete", netns) };
   };
   hostContract("LinuxHost", make);
   vxlanHostContract("LinuxHost", make);

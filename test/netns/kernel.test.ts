@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { MemoryLogger } from "../../pkg/base/logger.ts";
 import { KernelDataplane, type KernelOptions } from "../../pkg/dataplane/kernel/kernel-dataplane.ts";
+import { executeBySpawn } from "../../pkg/host/execute.ts";
 import { LinuxHost } from "../../pkg/host/linux-host.ts";
 import type { Lease } from "../../pkg/lease/lease.ts";
 import type { Underlay } from "../../pkg/underlay/underlay.ts";
@@ -42,7 +43,7 @@ function makePlane(netns: string, options: Partial<KernelOptions> = {}): KernelD
     network: { 4: prefix("10.0.0.0/8"), 6: prefix("fd05::/48") },
     vtepMac,
     verifySender: "default",
-    host: new LinuxHost({ netns }),
+    host: new LinuxHost({ netns, execute: executeBySpawn(process.env) }),
     log: new MemoryLogger(),
     ...options,
   });
