@@ -377,12 +377,15 @@ export function registryContract(name: string, make: (relistMs: number) => Promi
       test("an etcd that falls silent without closing anything is noticed, and heals", async () => {
         const follower = await started(registry);
         const other = (await store.connect()).registry;
+        // An event shows that the watch stands.
+        await other.create("subnets/first", "1", "0");
+        await until(() => follower.changes.length === 1);
         client.blackHole();
         await until(() => follower.states.length === 1);
         expect(follower.states[0]).toBeInstanceOf(RegistryUnavailableError);
         await other.create("subnets/a", "1", "0");
         client.heal();
-        await until(() => follower.changes.length === 1);
+        await until(() => follower.changes.length === 2);
         expect(follower.snapshots).toHaveLength(1);
         expect(follower.states).toHaveLength(2);
       });
