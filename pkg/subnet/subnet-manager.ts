@@ -42,7 +42,7 @@ export interface SubnetManagerOptions {
 
 // Of a session that lasts 30 seconds: two may fail before others take the address for free.
 const SESSION_RENEWAL_MS = 10_000;
-const SESSION_RETRY_MS = 2000;
+const SESSION_RETRY_MS = { first: 2000, most: 6000 };
 
 // An etcd that has lost its history knows nobody at first. Whoever lives takes its lease back within seconds; who has not
 // by then is gone. flannel's nodes look at theirs more rarely.
@@ -259,6 +259,7 @@ export class SubnetManager {
 
   async #keepSession(signal: AbortSignal): Promise<void> {
     const { clock, random, log } = this.#options;
+    const backoff = new Backoff({ ...SESSION_RETRY_MS, random });
     while (!signal.aborted) {
       let wait = SESSION_RENEWAL_MS;
       const { own } = this;
@@ -268,13 +269,14 @@ export class SubnetManager {
           if (this.#own.addressTrouble(undefined)) log.info("public address is ours again", { key: own.key });
         }
         this.#contact.back("session");
+        backoff.reset();
       } catch (error) {
         if (error instanceof PublicIpInUseError) {
           if (this.#own.addressTrouble(error.message)) log.error("another node has our public address", { err: error });
           this.#contact.back("session");
         } else {
           this.#contact.lost("session", error);
-          wait = SESSION_RETRY_MS;
+          wait = backoff.next();
         }
       }
       await sleep(clock, wait * (1 - random() / 5), signal);

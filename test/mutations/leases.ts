@@ -172,7 +172,7 @@ export const LEASES: readonly Mutation[] = [
       {
         file: "pkg/subnet/session.ts",
         find: 'if (entry && !ours && entry.leaseId !== "0") throw this.#inUse(publicIp, entry);',
-        replace: 'if (entry && !ours && entry.leaseId !== "0") return entry.leaseId;',
+        replace: 'if (entry && !ours && entry.leaseId !== "0") throw new Error("in use");',
       },
     ],
     test: { file: LIFE, name: "the second is refused while the first lives, with a sentence that names both" },
