@@ -103,7 +103,8 @@ export function realHost(): Pick<Surroundings, "host" | "files" | "forward"> {
   return { host, files: realFiles, forward };
 }
 
-const HTTP_TIMEOUT_MS = 2000;
+// A host that is in trouble is slow, too.
+const HTTP_TIMEOUT_MS = 5000;
 
 /** Asks by HTTP: an etcd with TLS that wants certificates is not asked, and throws. `wall` reads the clock. */
 export function askEtcd(wall: () => number): Surroundings["etcdVersion"] {
