@@ -12,7 +12,7 @@ import type { UnderlayHost } from "./underlay.ts";
 export const HEALTHZ_PORT = 8471;
 const READY_MS = 30_000;
 const POLL_MS = 25;
-const HTTP_TIMEOUT_MS = 2000;
+const HTTP_TIMEOUT_MS = 5000;
 
 // Run by the node's Node inside its network namespace, since our own process stands outside.
 const FETCH = `
