@@ -2,10 +2,11 @@ import { dirname } from "node:path";
 import { FLAGS } from "../../pkg/agent/flag-table.ts";
 import { AgentUnreachableError } from "../../pkg/api/reach.ts";
 import { systemClock } from "../../pkg/base/clock.ts";
+import { printable } from "../../pkg/base/printable.ts";
 import { CHECKS, examine, type Found } from "../../pkg/diagnosis/doctor.ts";
 import { askEtcd, realHost, type Surroundings } from "../../pkg/diagnosis/surroundings.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
-import { paint, printable, type Screen } from "./screen.ts";
+import { paint, type Screen } from "./screen.ts";
 import { toJson } from "./to-json.ts";
 
 // Peers that are asked anew; of a larger cluster the agent's own measurements must do.

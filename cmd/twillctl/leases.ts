@@ -1,5 +1,5 @@
 import type { LeaseStatus } from "../../pkg/api/status.ts";
-import { span } from "./amounts.ts";
+import { span } from "../../pkg/base/amounts.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
 import { type Cell, type Screen, table } from "./screen.ts";
 import { toJson } from "./to-json.ts";

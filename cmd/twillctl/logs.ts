@@ -1,6 +1,7 @@
 import { sleep, systemClock } from "../../pkg/base/clock.ts";
+import { printable } from "../../pkg/base/printable.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
-import { paint, printable, type Screen } from "./screen.ts";
+import { paint, type Screen } from "./screen.ts";
 
 const LOOK_MS = 500;
 

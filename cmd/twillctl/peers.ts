@@ -1,6 +1,6 @@
 import type { PeerProbe } from "../../pkg/api/probe.ts";
 import type { PeerStatus } from "../../pkg/api/status.ts";
-import { bytes, span } from "./amounts.ts";
+import { bytes, span } from "../../pkg/base/amounts.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
 import { type Cell, type Colour, type Screen, table } from "./screen.ts";
 import { toJson } from "./to-json.ts";

@@ -1,3 +1,5 @@
+import { printable } from "../../pkg/base/printable.ts";
+
 /** What the output is for. */
 export interface Screen {
   /** Columns of the terminal; undefined where the output is not one, and nothing is cut. */
@@ -39,11 +41,6 @@ export function table(heading: readonly string[], rows: readonly (readonly Cell[
 /** The text in a colour, where the screen has colours. */
 export function paint(text: string, colour: Colour | undefined, screen: Screen): string {
   return colour && screen.colours && text !== "" ? `\u001b[${SGR[colour]}m${text}\u001b[0m` : text;
-}
-
-/** The text without control characters: names come from other nodes, and must not drive the terminal. */
-export function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
 }
 
 function shrink(widths: number[], room: number): void {

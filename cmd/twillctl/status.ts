@@ -1,10 +1,11 @@
 import type { PeerProbe } from "../../pkg/api/probe.ts";
 import type { DataplaneStatus, EtcdStatus, PeerStatus, Status } from "../../pkg/api/status.ts";
-import { bytes, span } from "./amounts.ts";
+import { bytes, span } from "../../pkg/base/amounts.ts";
+import { printable } from "../../pkg/base/printable.ts";
 import { troublesOf } from "../../pkg/diagnosis/troubles.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
 import { expiry } from "./leases.ts";
-import { type Cell, type Colour, paint, printable, type Screen, table } from "./screen.ts";
+import { type Cell, type Colour, paint, type Screen, table } from "./screen.ts";
 import { toJson } from "./to-json.ts";
 
 /** This node; it ends with 1 where the node is not ready. */

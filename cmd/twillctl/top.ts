@@ -2,10 +2,11 @@ import type { AgentClient } from "../../pkg/api/client.ts";
 import type { PeerProbe } from "../../pkg/api/probe.ts";
 import type { PeerStatus, Status } from "../../pkg/api/status.ts";
 import { sleep, systemClock } from "../../pkg/base/clock.ts";
-import { bytes } from "./amounts.ts";
+import { bytes } from "../../pkg/base/amounts.ts";
+import { printable } from "../../pkg/base/printable.ts";
 import { type Call, EXIT, type Outcome, type Run } from "./command.ts";
 import { answers, loss, rtt } from "./peers.ts";
-import { type Cell, printable, type Screen, table } from "./screen.ts";
+import { type Cell, type Screen, table } from "./screen.ts";
 import { toJson } from "./to-json.ts";
 
 const APART_MS = 1000;
