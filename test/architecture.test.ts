@@ -10,6 +10,7 @@ const LAYERS = [
   ["lease"],
   ["subnet", "dataplane", "traffic", "subnetenv", "cni", "api"],
   ["agent", "lab", "diagnosis", "probe", "metrics"],
+  ["ui"],
 ];
 const layerOf = new Map(LAYERS.flatMap((names, layer) => names.map((name) => [name, layer] as const)));
 

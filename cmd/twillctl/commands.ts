@@ -67,6 +67,15 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import("./top.ts")).makeTop(),
   },
   {
+    name: "ui",
+    takes: [],
+    flags: [{ name: "port", kind: "value", arg: "N", help: "on localhost (default any free one)" }],
+    summary:
+      "a web page on localhost until Ctrl-C: a live map of the mesh, round trips and losses, traffic, drops and events; " +
+      "an agent knows only its own row of it: give --socket several times for more",
+    load: async () => (await import("./ui.ts")).runUi,
+  },
+  {
     name: "trace",
     takes: ["POD-IP"],
     summary:

@@ -159,6 +159,16 @@ test("without an agent one sentence and 3", async () => {
   );
 });
 
+test("ui needs one agent that answers, and a port that is one", async () => {
+  expect(await run(["ui", "--socket", socket, "--socket", `${socket}2`], {}, terminal)).toBe(EXIT.unreachable);
+  expect(err).toBe(
+    `twillctl: no agent runs here: there is no ${socket}; start twilld, or give its socket by --socket\n`,
+  );
+  err = "";
+  expect(await run(["ui", "--port=65536"], {}, terminal)).toBe(EXIT.usage);
+  expect(err).toBe('twillctl: --port is "65536": give a number from 0 to 65535\n');
+});
+
 const NAMES = COMMANDS.map(({ name }) => name).join(", ");
 
 const usage = [

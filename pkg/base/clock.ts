@@ -15,7 +15,7 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   after(ms, fn) {
-    let timer: NodeJS.Timeout;
+    let timer: ReturnType<typeof setTimeout>;
     const arm = (left: number): void => {
       const step = Math.min(left, LONGEST_TIMER_MS);
       timer = setTimeout(() => (left > step ? arm(left - step) : fn()), step);
