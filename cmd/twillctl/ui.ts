@@ -8,7 +8,7 @@ import { AgentUnreachableError } from "../../pkg/api/reach.ts";
 import { RefusedError } from "../../pkg/api/control.ts";
 import { errorCode } from "../../pkg/base/errors.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
-import { UsageError } from "./etcd.ts";
+import { UsageError } from "./usage-error.ts";
 
 const PAGE = "twillctl-ui.html";
 

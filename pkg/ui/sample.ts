@@ -45,6 +45,7 @@ export function echoOf(name: string, more: Partial<PeerProbe> = {}): PeerProbe {
     mtu: 1450,
     wantedMtu: 1450,
     tcp: "answers",
+    inbound: "arrives",
     ...more,
   };
 }
