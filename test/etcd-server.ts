@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
+import { DIE_WITH_PARENT } from "../pkg/lab/netns.ts";
 
 /** Why no test can have an etcd here; undefined where they can. For `describe.skipIf`. */
 export const noEtcd: string | undefined = ["etcd", "etcdctl"]
@@ -117,10 +118,8 @@ export class EtcdServer implements AsyncDisposable {
       }),
     };
     const args = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`);
-    const child = spawn("etcd", [...args, ...this.#args], { stdio: "ignore" });
-    const orphaned = (): void => void child.kill("SIGKILL");
-    process.once("exit", orphaned);
-    child.once("exit", () => process.off("exit", orphaned));
+    const [program = "", ...before] = DIE_WITH_PARENT;
+    const child = spawn(program, [...before, "etcd", ...args, ...this.#args], { stdio: "ignore" });
     this.#process = child;
     for (let tries = 0; tries < 500; tries++) {
       if (child.exitCode !== null) break;
