@@ -82,11 +82,21 @@ export const SECURITY: readonly Mutation[] = [
     "if (isNotUnicast(bytes, destination, family)) return COUNTER.rx_bad_destination;",
   ),
   {
-    ...unchecked(
-      "a packet for another node's pod, which would go out again and again (amplification)",
-      "if (inner.routes.lookup(bytes, destination) >= 0) return COUNTER.rx_bad_destination;",
-    ),
-    handling: "nothing that came in goes out again",
+    fault: "a packet for another node's pod, which would go out again and again (amplification)",
+    handling: "nothing that came in goes out again: dropped and counted by the tun plane",
+    edits: [
+      {
+        file: RECEIVE,
+        find: "if (inner.network.lookup(bytes, destination) === IN_NETWORK) return COUNTER.rx_bad_destination;",
+        replace: "",
+      },
+      {
+        file: RECEIVE,
+        find: "if (inner.routes.lookup(bytes, destination) >= 0) return COUNTER.rx_bad_destination;",
+        replace: "",
+      },
+    ],
+    test: { ...FUZZ, within: "verify-sender default" },
   },
   {
     fault: "--verify-sender=strict: a source outside of the pod network",
