@@ -167,3 +167,36 @@ test("tells how long after it was asked for a pass has ended, and how much it co
     [30, 1],
   ]);
 });
+
+test("a bell that asks for later is not made sooner by others, but a wake is", () =>
+  running(async () => {
+    await clock.advance(10_000);
+    loop.ring("leases", 250);
+    loop.ring("host");
+    await clock.advance(249);
+    expect(passes).toBe(1);
+    await clock.advance(1);
+    expect(passes).toBe(2);
+    expect(scopes.at(-1)).toBe("host");
+    await clock.advance(10_000);
+    loop.ring("leases", 250);
+    loop.wake();
+    await clock.advance(0);
+    expect(passes).toBe(3);
+  }));
+
+test("what a pass that failed should have looked at is looked at by the next, whoever asks for it", () =>
+  running(async () => {
+    await clock.advance(10_000);
+    answer = () => Promise.resolve(["no"]);
+    loop.ring("all");
+    await clock.advance(50);
+    answer = () => Promise.resolve([]);
+    loop.ring("host");
+    loop.wake();
+    await clock.advance(0);
+    expect(scopes.slice(1)).toEqual(["all", "all"]);
+    loop.wake();
+    await clock.advance(0);
+    expect(scopes.at(-1)).not.toBe("all");
+  }));

@@ -66,15 +66,18 @@ export class ReconcileLoop {
     this.#wakeup.notify();
   };
 
-  /** Asks for a pass soon: something has changed on the host. Our own writes ring too, and are found to be right. */
-  ring(scope: Scope): void {
+  /**
+   * Asks for a pass soon, `least` milliseconds from now or later: something has changed on the host. Our own writes ring
+   * too, and are found to be right.
+   */
+  ring(scope: Scope, least = BELL_FIRST_MS): void {
     this.#wantedSince ??= this.#options.clock.now();
-    if (RANK[scope] > RANK[this.#scope]) this.#scope = scope;
+    this.#widen(scope);
     if (this.#cancelBell) return;
     const { clock } = this.#options;
     const quiet = this.#passingSince !== undefined ? 0 : clock.now() - this.#endedAt;
     this.#pause = quiet > 2 * this.#pause ? BELL_NEXT_MS : Math.min(BELL_MOST_MS, this.#pause * 2);
-    this.#cancelBell = clock.after(Math.max(BELL_FIRST_MS, this.#pause - quiet), () => {
+    this.#cancelBell = clock.after(Math.max(least, this.#pause - quiet), () => {
       this.#cancelBell = undefined;
       this.wake();
     });
@@ -106,14 +109,24 @@ export class ReconcileLoop {
     const scope = this.#scope;
     this.#scope = "leases";
     this.#passingSince = this.#options.clock.now();
+    const failures = await this.#attempt(scope);
+    this.#passingSince = undefined;
+    this.#endedAt = this.#options.clock.now();
+    // It may have ended before it had looked at all that was asked for.
+    if (failures.length > 0) this.#widen(scope);
+    return failures;
+  }
+
+  async #attempt(scope: Scope): Promise<readonly string[]> {
     try {
       return await this.#options.pass(scope);
     } catch (error) {
       return [describeError(error)];
-    } finally {
-      this.#passingSince = undefined;
-      this.#endedAt = this.#options.clock.now();
     }
+  }
+
+  #widen(scope: Scope): void {
+    if (RANK[scope] > RANK[this.#scope]) this.#scope = scope;
   }
 
   #note(failures: readonly string[]): void {
