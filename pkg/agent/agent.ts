@@ -65,6 +65,8 @@ const LOOP_PATIENCE_MS = 5_000;
 
 const SAVE_DELAY_MS = 1_000;
 
+const AFTER_WELCOME_MS = 250;
+
 // A tool that hangs is ended after 15 s, and a pass starts a few one after the other.
 const LONGEST_PASS_MS = 120_000;
 
@@ -342,8 +344,11 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
 
   readonly #onLeases = (): void => {
     const { own, peers } = this.#membership;
-    if (own && peers && !this.#leaving) this.#overlay.welcome(own, peers);
-    this.#reconcile.wake();
+    const welcome = own && peers && !this.#leaving ? this.#overlay.welcome(own, peers) : undefined;
+    if (!welcome) return this.#reconcile.wake();
+    // A peer seldom comes alone, and a pass in between would hold up the next.
+    this.#reconcile.ring("leases", AFTER_WELCOME_MS);
+    void welcome.then((done) => (done ? undefined : this.#reconcile.wake()));
   };
 
   readonly #onHostEvent = (event: HostEvent): void => {

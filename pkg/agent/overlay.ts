@@ -135,13 +135,17 @@ export class Overlay {
     });
   }
 
-  /** Lets the data plane carry peers that have just joined, also while a pass is under way. */
-  welcome(own: Lease, table: readonly Lease[]): void {
+  /**
+   * Lets the data plane carry peers that have just joined, also while a pass is under way. Resolves to whether nothing is
+   * left to do at once; undefined where the data plane does not do this.
+   */
+  welcome(own: Lease, table: readonly Lease[]): Promise<boolean> | undefined {
     const { plane, underlay } = this;
-    if (!plane?.welcome || !underlay || this.#closed) return;
-    plane
-      .welcome({ own, peers: this.#ofOurWire(table), underlay })
-      .catch((err: unknown) => this.#parts.log.warn("cannot carry new peers at once", { err }));
+    if (!plane?.welcome || !underlay || this.#closed) return undefined;
+    return plane.welcome({ own, peers: this.#ofOurWire(table), underlay }).catch((err: unknown) => {
+      this.#parts.log.warn("cannot carry new peers at once", { err });
+      return false;
+    });
   }
 
   /**

@@ -32,10 +32,10 @@ export interface Dataplane {
 
   /**
    * Carries peers that have just joined, also while a reconcile is under way, which takes longer the more peers there are.
-   * `want` must be at least as new as that of every reconcile before. What cannot be done is left to the next reconcile,
-   * which also tells of it. Absent where that would gain nothing.
+   * `want` must be at least as new as that of every reconcile before. Resolves to whether nothing else has changed; what
+   * cannot be done is left to the next reconcile, which also tells of it. Absent where that would gain nothing.
    */
-  welcome?(want: Want): Promise<void>;
+  welcome?(want: Want): Promise<boolean>;
 
   stats(): DataplaneStats;
 

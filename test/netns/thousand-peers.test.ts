@@ -1,19 +1,31 @@
 // A node of the kernel plane in a cluster of 1,000: what its first sync costs, and how soon one more peer is carried.
 
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { sleep, systemClock } from "../../pkg/base/clock.ts";
+import { systemClock } from "../../pkg/base/clock.ts";
 import { Lab } from "../../pkg/lab/lab.ts";
 import type { Node } from "../../pkg/lab/node.ts";
-import { flannelLeases, flannelSubnet } from "../flannel-leases.ts";
 import { until } from "../until.ts";
+import { flannelKey, flannelValue } from "./flannel-leases.ts";
 import { notRoot, rootTitle } from "./netns.ts";
+import type { Put } from "./put-leases.ts";
 
 const PEERS = 1000;
 const TICKS_PER_SECOND = 100; // USER_HZ, proc(5)
-// The goals are 2 s, 1 s and 100 ms; a machine that does other things as well gets twice as much.
-const MOST = { syncMs: 4_000, cpuMs: 2_000, addedMs: 200 };
+// The goals are 2 s and 1 s; a machine that does other things as well gets twice as much.
+const MOST = { syncMs: 4_000, cpuMs: 2_000 };
+const ADDED_MS = 100;
+const ROUNDS = 4;
+const PUT_LEASES = path.join(import.meta.dirname, "put-leases.ts");
+
+/** The txn that etcdctl reads. */
+function puts(prefix: string, from: number, count: number): string {
+  const lines = Array.from({ length: count }, (_, n) => {
+    return `put ${flannelKey(prefix, from + n)} ${JSON.stringify(flannelValue(from + n))}`;
+  });
+  return `\n${lines.join("\n")}\n\n\n`;
+}
 
 /** CPU of a process and of the children that it has waited for, in milliseconds. */
 function cpuOf(pid: number): number {
@@ -46,32 +58,54 @@ describe.skipIf(notRoot)(rootTitle("a cluster of 1,000 peers"), () => {
     return { wallMs: Math.round(systemClock.now() - start), cpuMs: Math.round(cpuOf(pid) - cpu) };
   }
 
+  let joined = 0;
+  /** Adds peers. Resolves to the milliseconds from etcd's answer to the route, for each. */
+  async function join(count: number, everyMs: number): Promise<number[]> {
+    const first = PEERS + joined;
+    joined += count;
+    const [routes, leases] = [`routes-${first}`, `leases-${first}`].map((name) =>
+      path.join(lab.directory, `${name}.log`),
+    );
+    if (!routes || !leases) throw new Error("there are no logs");
+    const linesOf = (log: string): string[] => readFileSync(log, "utf8").split("\n").slice(0, -1);
+    const monitor = await node.netns.start(["ip", "-ts", "monitor", "route"], { name: "ip monitor", log: routes });
+    const argv = [PUT_LEASES, lab.etcd.endpoint, lab.prefix, first, count, everyMs].map(String);
+    const putting = await node.netns.start([process.execPath, ...argv], { name: "the leases", log: leases });
+    try {
+      await until(() => linesOf(leases).length === count);
+      const puts = linesOf(leases).map((line) => JSON.parse(line) as Put);
+      const times: number[] = [];
+      for (const { subnet, at } of puts) {
+        const line = new RegExp(`^\\[(.*)\\] ?${subnet}/24 `, "m");
+        await until(() => line.test(readFileSync(routes, "utf8")));
+        times.push(Date.parse(line.exec(readFileSync(routes, "utf8"))?.[1] ?? "") - at);
+      }
+      return times;
+    } finally {
+      await putting.stop();
+      await monitor.stop();
+    }
+  }
+
   test("the first sync", async () => {
-    for (let i = 0; i < PEERS; i += 100) await lab.etcd.ctl(["txn"], { input: flannelLeases(lab.prefix, i, 100) });
+    for (let i = 0; i < PEERS; i += 100) await lab.etcd.ctl(["txn"], { input: puts(lab.prefix, i, 100) });
     const { wallMs, cpuMs } = await sync(PEERS);
     console.log(`first sync of ${PEERS} peers: ${wallMs} ms, ${cpuMs} ms of CPU`);
     expect(wallMs).toBeLessThan(MOST.syncMs);
     expect(cpuMs).toBeLessThan(MOST.cpuMs);
   });
 
-  test("one more peer", async () => {
-    const log = join(lab.directory, "routes.log");
-    const monitor = await node.netns.start(["ip", "-ts", "monitor", "route"], { name: "ip monitor", log });
-    const times: number[] = [];
-    try {
-      for (let i = PEERS; i < PEERS + 5; i++) {
-        // From a quiet moment on: what many at once take is another matter.
-        await sleep(systemClock, 1_500);
-        const start = systemClock.wall();
-        await lab.etcd.ctl(["txn"], { input: flannelLeases(lab.prefix, i, 1) });
-        const line = new RegExp(`^\\[(.*)\\] ?${flannelSubnet(i)}/24 `, "m");
-        await until(() => line.test(readFileSync(log, "utf8")));
-        times.push(Math.round(Date.parse(line.exec(readFileSync(log, "utf8"))?.[1] ?? "") - start));
-      }
-    } finally {
-      await monitor.stop();
+  // From a quiet moment on, and while the agent is still at work on those before.
+  test.each([
+    { what: "one by one", everyMs: 1_500 },
+    { what: "back to back", everyMs: 30 },
+  ])("more peers, $what", async ({ what, everyMs }) => {
+    for (let round = 1; ; round++) {
+      const times = await join(5, everyMs);
+      console.log(`more peers, ${what}: their routes ${times.map(Math.round).join(", ")} ms after their leases`);
+      const median = times.toSorted((a, b) => a - b)[2] ?? Infinity;
+      // A machine that does other things as well gets more than one try.
+      if (median < ADDED_MS || round === ROUNDS) return expect(median).toBeLessThan(ADDED_MS);
     }
-    console.log(`one more peer: its route after ${times.join(", ")} ms, etcdctl's start included`);
-    expect(times.sort((a, b) => a - b)[2]).toBeLessThan(MOST.addedMs);
   });
 });

@@ -343,7 +343,7 @@ describe("the kernel plane", () => {
       });
       // Another peer changes meanwhile, so that the rules are written.
       const moved = lease(2, {}, { publicIp: { 4: addr("198.51.100.22") } });
-      await plane.welcome(want([moved]));
+      expect(await plane.welcome(want([moved]))).toBe(false);
       const pass = plane.reconcile(want([moved]));
       await reached.promise;
       const welcome = plane.welcome(want([moved, lease(3)]));
@@ -360,6 +360,10 @@ describe("the kernel plane", () => {
       expect(await senders()).toContain("198.51.100.3");
       await plane.reconcile(want([moved, lease(3)]));
       expect(await peersOf(host)).toEqual(carried);
+      // Only who leaves must be seen to at once.
+      expect(await plane.welcome(want([moved, lease(3)]))).toBe(true);
+      expect(await plane.welcome(want([moved, lease(3), lease(4)]))).toBe(true);
+      expect(await plane.welcome(want([moved, lease(3)]))).toBe(false);
       await plane.reconcile(want([moved]));
       expect(await peersOf(host)).toHaveLength(3);
       expect(await senders()).not.toContain("198.51.100.3");

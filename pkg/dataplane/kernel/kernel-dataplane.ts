@@ -167,21 +167,26 @@ export class KernelDataplane implements Dataplane {
   }
 
   /** With DirectRouting this is left to reconcile, which knows who is on-link. */
-  welcome(want: Want): Promise<void> {
+  welcome(want: Want): Promise<boolean> {
     this.#newest = want;
     return this.#welcoming.run(async () => {
-      if (!this.#carried || !this.#newest || this.#state !== "open" || this.#options.backend.directRouting) return;
+      const carried = this.#carried;
+      if (!carried || !this.#newest || this.#state !== "open" || this.#options.backend.directRouting) return false;
       const { network, vtepMac } = this.#options;
       const { list } = destinationsOf(this.#newest, this.#families, network, vtepMac);
-      const newcomers = list.filter((to) => this.#carried?.has(identity(to)) === false);
-      if (newcomers.length === 0 || newcomers.length > MOST_NEWCOMERS) return;
+      const identities = list.map(identity);
+      const newcomers = list.filter((_, i) => !carried.has(identities[i] as string));
+      if (newcomers.length > MOST_NEWCOMERS) return false;
+      for (const to of newcomers) carried.add(identity(to));
       this.#welcomed.push(...newcomers);
-      for (const to of newcomers) this.#carried.add(identity(to));
       try {
-        await this.#carry(newcomers);
+        if (newcomers.length > 0) await this.#carry(newcomers);
       } catch (error) {
         if (!(error instanceof HostError)) throw error;
+        return false;
       }
+      // Otherwise somebody has left.
+      return carried.size === identities.length;
     });
   }
 
