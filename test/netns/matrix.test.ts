@@ -51,11 +51,14 @@ type Ends = Readonly<Record<string, (family: Family) => End>>;
 async function open(lab: Lab, families: readonly Family[], backend: (typeof BACKENDS)[number]): Promise<Ends> {
   const ends: Record<string, (family: Family) => End> = {};
   const isVxlan = backend.name !== "host-gw";
-  for (const name of isVxlan ? ["tun", "kernel", "tun 2", "kernel 2"] : ["tun", "kernel"]) {
-    const node = await lab.addNode({ args: [`--dataplane=${name.split(" ")[0]}`, "--resync=1s"] });
-    await node.start();
-    await node.ready();
-    const { netns, addresses } = await node.addPod();
+  const names = isVxlan ? ["tun", "kernel", "tun 2", "kernel 2"] : ["tun", "kernel"];
+  for (const name of names) await lab.addNode({ args: [`--dataplane=${name.split(" ")[0]}`, "--resync=1s"] });
+  // Side by side, since each mostly waits.
+  await Promise.all(lab.nodes.map((node) => node.start()));
+  await Promise.all(lab.nodes.map((node) => node.ready()));
+  await Promise.all(lab.nodes.map((node) => node.addPod()));
+  for (const [i, name] of names.entries()) {
+    const { netns, addresses } = lab.pod(i + 1, 1);
     ends[name] = (family) => ({
       netns,
       address: addresses.find((text) => text.includes(":") === (family === 6)) ?? "",

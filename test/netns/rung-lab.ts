@@ -34,9 +34,9 @@ export async function openRungLab(rung: Rung, program?: readonly string[]): Prom
   const lab = await Lab.create({ config: CONFIG, args: [`--offload=${rung}`, "--resync=1s"] });
   try {
     for (let i = 0; i < 2; i++) await lab.addNode(program ? { program } : {});
-    for (const node of lab.nodes) await node.start();
-    for (const node of lab.nodes) await node.ready();
-    for (const node of lab.nodes) await node.addPod();
+    await Promise.all(lab.nodes.map((node) => node.start()));
+    await Promise.all(lab.nodes.map((node) => node.ready()));
+    await Promise.all(lab.nodes.map((node) => node.addPod()));
     const kernel = await addKernelPeer(lab, KERNEL_SUBNET);
     await untilRouted(lab, kernel);
     for (const node of lab.nodes) {
