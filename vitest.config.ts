@@ -2,19 +2,9 @@ import { defineConfig } from "vitest/config";
 
 // What measures times, fills both cores, builds the programs again or looks at all namespaces of the machine, and would
 // fail beside another lab, or make it fail.
-const ALONE = [
-  "bench",
-  "gc",
-  "lab",
-  "lab-command",
-  "live-change",
-  "load",
-  "planes",
-  "repair",
-  "rungs",
-  "thousand-peers",
-  "wire",
-].map((name) => `test/netns/${name}.test.ts`);
+const ALONE = ["bench", "gc", "lab", "lab-command", "load", "planes", "repair", "rungs", "thousand-peers", "wire"].map(
+  (name) => `test/netns/${name}.test.ts`,
+);
 
 // What makes network namespaces builds the programs first, and mostly waits: for leases, for processes, for the kernel.
 const NETNS = { globalSetup: "test/netns/build.ts", testTimeout: 60_000, hookTimeout: 120_000 };
@@ -29,6 +19,7 @@ export default defineConfig({
           include: ["pkg/**/*.test.ts", "cmd/**/*.test.ts", "test/**/*.test.ts"],
           exclude: ["test/netns/**", "test/deploy/**", "**/node_modules/**"],
           testTimeout: 20_000,
+          maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
       },
