@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "../../pkg/base/clock.ts";
 import { EtcdClient } from "../../pkg/etcd/client.ts";
 import { create } from "../../pkg/etcd/kv.ts";
-import { flannelKey, flannelValue, subnetOf } from "./flannel-leases.ts";
+import { flannelKey, flannelValue, subnetOf } from "../flannel-leases.ts";
 
 export interface Put {
   readonly subnet: string;

@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../pkg/base/clock.ts";
 import { Lab } from "../../pkg/lab/lab.ts";
 import type { Node } from "../../pkg/lab/node.ts";
+import { flannelLeases } from "../flannel-leases.ts";
 import { until } from "../until.ts";
-import { flannelKey, flannelValue } from "./flannel-leases.ts";
 import { notRoot, rootTitle } from "./netns.ts";
 import type { Put } from "./put-leases.ts";
 
@@ -18,14 +18,6 @@ const MOST = { syncMs: 4_000, cpuMs: 2_000 };
 const ADDED_MS = 100;
 const ROUNDS = 4;
 const PUT_LEASES = path.join(import.meta.dirname, "put-leases.ts");
-
-/** The txn that etcdctl reads. */
-function puts(prefix: string, from: number, count: number): string {
-  const lines = Array.from({ length: count }, (_, n) => {
-    return `put ${flannelKey(prefix, from + n)} ${JSON.stringify(flannelValue(from + n))}`;
-  });
-  return `\n${lines.join("\n")}\n\n\n`;
-}
 
 /** CPU of a process and of the children that it has waited for, in milliseconds. */
 function cpuOf(pid: number): number {
@@ -88,7 +80,7 @@ describe.skipIf(notRoot)(rootTitle("a cluster of 1,000 peers"), () => {
   }
 
   test("the first sync", async () => {
-    for (let i = 0; i < PEERS; i += 100) await lab.etcd.ctl(["txn"], { input: puts(lab.prefix, i, 100) });
+    for (let i = 0; i < PEERS; i += 100) await lab.etcd.ctl(["txn"], { input: flannelLeases(lab.prefix, i, 100) });
     const { wallMs, cpuMs } = await sync(PEERS);
     console.log(`first sync of ${PEERS} peers: ${wallMs} ms, ${cpuMs} ms of CPU`);
     expect(wallMs).toBeLessThan(MOST.syncMs);
