@@ -98,9 +98,9 @@ export class EtcdServer {
     await this.ctl(["put", "--", key, value]);
   }
 
-  /** Every key that begins with `prefix`, in etcd's order. */
-  async list(prefix: string, options?: CommandOptions): Promise<KeyValue[]> {
-    const { stdout } = await this.ctl(["get", "--prefix", "-w", "json", "--", prefix], options);
+  /** Every key that begins with `prefix`, in etcd's order. `flags` are etcdctl's own. */
+  async list(prefix: string, flags: readonly string[] = []): Promise<KeyValue[]> {
+    const { stdout } = await this.ctl([...flags, "get", "--prefix", "-w", "json", "--", prefix]);
     // Lease ids have 63 bits, more than a JavaScript number holds: JSON.parse must see them as text.
     const quoted = stdout.replaceAll(/"lease":(\d+)/g, '"lease":"$1"');
     const { kvs = [] } = JSON.parse(quoted) as RangeResponse;

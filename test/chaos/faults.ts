@@ -28,7 +28,7 @@ const nothing = async (): Promise<void> => {};
 const sh = async (node: Node, command: string): Promise<void> => void (await node.run(["sh", "-c", command]));
 
 // Where a fault of etcd runs at the same time, etcdctl may have to wait for its end.
-const PATIENT = { env: { ETCDCTL_DIAL_TIMEOUT: "30s", ETCDCTL_COMMAND_TIMEOUT: "30s" } };
+const PATIENT = ["--dial-timeout=60s", "--command-timeout=60s"];
 
 /** The node's lease in etcd: its key, the etcd lease that it hangs on in hexadecimal, and its value, empty where it is gone. */
 async function leaseOf(lab: Lab, node: Node): Promise<KeyValue> {
@@ -155,7 +155,7 @@ export const FAULTS: readonly Fault[] = [
     longestMs: 500,
     async strike(lab, node) {
       const { leaseId } = await leaseOf(lab, node);
-      if (leaseId !== "0") await lab.etcd.ctl(["lease", "revoke", leaseId], PATIENT);
+      if (leaseId !== "0") await lab.etcd.ctl([...PATIENT, "lease", "revoke", leaseId]);
       return nothing;
     },
   },
@@ -165,7 +165,7 @@ export const FAULTS: readonly Fault[] = [
     longestMs: 500,
     async strike(lab, node) {
       const { key } = await leaseOf(lab, node);
-      await lab.etcd.ctl(["del", key], PATIENT);
+      await lab.etcd.ctl([...PATIENT, "del", key]);
       return nothing;
     },
   },
@@ -175,10 +175,10 @@ export const FAULTS: readonly Fault[] = [
     longestMs: 500,
     async strike(lab, node) {
       const { key, value } = await leaseOf(lab, node);
-      const { stdout } = await lab.etcd.ctl(["lease", "grant", "20"], PATIENT);
+      const { stdout } = await lab.etcd.ctl([...PATIENT, "lease", "grant", "20"]);
       const id = /lease (\w+) granted/.exec(stdout)?.[1] ?? "";
       // A lease that was just lost has no value to be put there.
-      if (value !== "") await lab.etcd.ctl(["put", `--lease=${id}`, "--", key, value], PATIENT);
+      if (value !== "") await lab.etcd.ctl([...PATIENT, "put", `--lease=${id}`, "--", key, value]);
       return nothing;
     },
   },
@@ -189,11 +189,17 @@ export const FAULTS: readonly Fault[] = [
     errors: ["cannot hold our subnet"],
     async strike(lab, node) {
       const { key } = await leaseOf(lab, node);
-      await lab.etcd.ctl(["put", "--", key, JSON.stringify({ PublicIP: "172.31.9.9", BackendType: "vxlan" })], PATIENT);
+      await lab.etcd.ctl([
+        ...PATIENT,
+        "put",
+        "--",
+        key,
+        JSON.stringify({ PublicIP: "172.31.9.9", BackendType: "vxlan" }),
+      ]);
       return async () => {
         // The node may have had it again, after its lease was lost at the same time.
         const { value } = await leaseOf(lab, node);
-        if (value.includes("172.31.9.9")) await lab.etcd.ctl(["del", "--", key], PATIENT);
+        if (value.includes("172.31.9.9")) await lab.etcd.ctl([...PATIENT, "del", "--", key]);
       };
     },
   },
@@ -253,9 +259,9 @@ export const FAULTS: readonly Fault[] = [
     longestMs: 500,
     async strike(lab) {
       // What is compacted already cannot be compacted again.
-      const { stdout } = await lab.etcd.ctl(["put", "-w", "json", "/chaos", "compaction"], PATIENT);
+      const { stdout } = await lab.etcd.ctl([...PATIENT, "put", "-w", "json", "/chaos", "compaction"]);
       const { header } = JSON.parse(stdout) as { header: { revision: number } };
-      await lab.etcd.ctl(["compact", String(header.revision)], PATIENT);
+      await lab.etcd.ctl([...PATIENT, "compact", String(header.revision)]);
       return nothing;
     },
   },

@@ -98,7 +98,7 @@ async function startPings(lab: Lab): Promise<readonly Daemon[]> {
   const pairs = lab.pods.flatMap((from) => lab.pods.filter((to) => to !== from).map((to) => [from, to] as const));
   return Promise.all(
     pairs.map(([from, to]) =>
-      from.netns.start(["ping", "-n", "-q", "-i", String(PING_S), to.address], {
+      from.netns.start(["ping", "-n", "-i", String(PING_S), to.address], {
         name: `ping from ${from.name} to ${to.name}`,
         log: join(lab.directory, `ping-${from.name}-${to.name}.log`),
       }),
@@ -110,9 +110,17 @@ async function endPings(pings: readonly Daemon[]): Promise<{ readonly sent: numb
   // ping sums up on SIGINT alone.
   for (const ping of pings) ping.signal("SIGINT");
   await Promise.all(pings.map((ping) => ping.ended));
-  const counts = pings.map(({ log }) => /(\d+) packets transmitted, (\d+) received/.exec(readFileSync(log, "utf8")));
-  const sum = (i: number): number => counts.reduce((total, match) => total + Number(match?.[i]), 0);
-  return { sent: sum(1), lost: sum(1) - sum(2) };
+  let [sent, lost] = [0, 0];
+  for (const { log } of pings) {
+    const text = readFileSync(log, "utf8");
+    const [, ofThis, answered] = /(\d+) packets transmitted, (\d+) received/.exec(text) ?? [];
+    const last = /icmp_seq=(\d+) /.exec(text.slice(text.lastIndexOf(" bytes from ")))?.[1];
+    // The last one may still have been under way.
+    const underWay = Number(ofThis) - Number(last) === 1 ? 1 : 0;
+    sent += Number(ofThis) - underWay;
+    lost += Number(ofThis) - underWay - Number(answered);
+  }
+  return { sent, lost };
 }
 
 async function sectionOf(outage: Outage): Promise<string> {
