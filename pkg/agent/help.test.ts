@@ -36,10 +36,7 @@ for (const line of expected) {
 
 test("every default is one that the flag itself takes", () => {
   const defaults = FLAGS.filter((flag) => flag.fallback !== undefined);
-  expect(
-    parseArgs(
-      defaults.map((flag) => `--${flag.name}=${flag.fallback}`),
-      {},
-    ),
-  ).toEqual(parseArgs([], {}));
+  // Where a value comes from is another matter.
+  const parsed = (argv: string[]): object => ({ ...parseArgs(argv, {}), origins: undefined });
+  expect(parsed(defaults.map((flag) => `--${flag.name}=${flag.fallback}`))).toEqual(parsed([]));
 });
