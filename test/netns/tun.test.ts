@@ -17,6 +17,7 @@ import { dataplaneContract } from "../contract/dataplane.ts";
 import { deviceContract } from "../contract/device.ts";
 import { addr, mac, prefix } from "../literals.ts";
 import { inside } from "./inside.ts";
+import { until } from "../until.ts";
 
 const WORKER = new URL("../../cmd/twilld/packet-loop.ts", import.meta.url);
 
@@ -231,6 +232,7 @@ describe.skipIf(process.getuid?.() !== 0)("on the kernel (needs root for network
 
     test("stops within a second while it is idle", async () => {
       await plane.open(underlay);
+      await until(() => (plane.stats().counters["loop_turns"] ?? 0n) > 0n); // it sleeps now
       const start = performance.now();
       await plane.close();
       expect(performance.now() - start).toBeLessThan(1000);
