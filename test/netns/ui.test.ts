@@ -111,18 +111,19 @@ describe.skipIf(notRoot || noBrowser)(title, () => {
         "table inet broken { chain c { type filter hook input priority raw; udp dport 8472 ip saddr 172.31.1.1 drop; }; }",
       ]);
     await Promise.all([probe(1, 3), probe(3, 1)]);
-    await until(async () => (await stateOf(1, 3)) === "broken");
-    expect(await page.locator('#map .way[data-state="broken"]').count()).toBe(1);
+    // Each agent hears of it in its own time.
+    const broken = page.locator('#map .way[data-state="broken"]');
+    await until(async () => (await stateOf(1, 3)) === "broken" && (await broken.count()) === 1);
     await until(async () => (await stateOf(3, 1)) === "up");
-    expect(await troubles()).toContain("node1 → node3: nothing that is sent arrives");
+    await until(async () => (await troubles()).includes("node1 → node3: nothing that is sent arrives"));
     expect(await page.locator("#map .label.bad").allTextContents()).toEqual(["broken"]);
     expect(await cell(1, 3).locator("b, i").allTextContents()).toEqual(["✕", "broken"]);
     expect(await spoken(1, 3)).toMatch(/^node1 to node3: broken: nothing that is sent arrives; \d+ %/);
-    expect(await cell(3, 1).innerText()).toContain("no echo");
+    await until(async () => (await cell(3, 1).innerText()).includes("no echo"));
     expect(await cell(3, 1).getAttribute("title")).toContain("lost on the way back");
     expect(await spoken(1, 2)).toMatch(/: (works|degraded: .*)[,;] [\d.]+ ms, \d+ % lost$/);
     await page.locator("#events li.error", { hasText: "node1 → node3: nothing that is sent arrives" }).waitFor();
-    expect(await page.title()).toBe("(1) twill");
+    await until(async () => (await page.title()) === "(1) twill");
   });
 
   test("the agent of one node alone tells the same of its own row, and that it knows no other", async () => {
@@ -209,7 +210,7 @@ describe.skipIf(notRoot || noBrowser)(title, () => {
     await lab.node(5).kill();
     const state = page.locator(`#nodes tr[data-id="${keyOf(5)}"] td.state`);
     await until(async () => /agent silent for \d+ s, since \d\d:\d\d:\d\d$/.test((await state.textContent()) ?? ""));
-    expect((await troubles())[0]).toMatch(/^The agent of node5 does not answer: no agent runs here/);
+    expect((await troubles())[0]).toMatch(/^The agent of node5 does not answer: .*(no agent runs|it is stopping)/);
     expect(await page.locator("#matrix tbody tr").nth(4).locator("th").innerText()).toBe("node5\nagent silent");
     await lab.node(5).start();
     await lab.node(5).ready();
