@@ -120,24 +120,28 @@ describe.skipIf(notRoot)(rootTitle("a cluster of flannel's moves to twill and ba
     await expectAllTcp();
   });
 
-  test.each([1, 2, 3])("node %i becomes twill's, with its subnet, beside the others", async (i) => {
-    const before = await subnets();
-    const pod = lab.pod(i, 1);
-    const other = lab.pod((i % 3) + 1, 1);
-    const open = [await converse(other, pod, lab.directory), await converse(pod, other, lab.directory)];
-    await follow("One node from flanneld to twilld", i);
-    await expectUnbroken(open);
-    expect(await subnets()).toEqual(before);
-    await expectAllTcp();
-    expect(await rulesOf(lab.node(i))).not.toMatch(/FLANNEL|flanneld|flannel-ipv4/);
-    // A pod that comes now is attached by twill's plugin as before.
-    const late = await lab.node(i).addPod();
-    expect(late.address.split(".").slice(0, 3)).toEqual(pod.address.split(".").slice(0, 3));
-    await late.detach();
-    lab.node(i).pods.splice(lab.node(i).pods.indexOf(late), 1);
-  });
+  test.each([1, 2, 3])(
+    "node %i becomes twill's, with its subnet, beside the others",
+    { timeout: 180_000 },
+    async (i) => {
+      const before = await subnets();
+      const pod = lab.pod(i, 1);
+      const other = lab.pod((i % 3) + 1, 1);
+      const open = [await converse(other, pod, lab.directory), await converse(pod, other, lab.directory)];
+      await follow("One node from flanneld to twilld", i);
+      await expectUnbroken(open);
+      expect(await subnets()).toEqual(before);
+      await expectAllTcp();
+      expect(await rulesOf(lab.node(i))).not.toMatch(/FLANNEL|flanneld|flannel-ipv4/);
+      // A pod that comes now is attached by twill's plugin as before.
+      const late = await lab.node(i).addPod();
+      expect(late.address.split(".").slice(0, 3)).toEqual(pod.address.split(".").slice(0, 3));
+      await late.detach();
+      lab.node(i).pods.splice(lab.node(i).pods.indexOf(late), 1);
+    },
+  );
 
-  test.each([1, 2, 3])("node %i becomes flannel's again, with its subnet", async (i) => {
+  test.each([1, 2, 3])("node %i becomes flannel's again, with its subnet", { timeout: 180_000 }, async (i) => {
     const before = await subnets();
     const pod = lab.pod(i, 1);
     const other = lab.pod((i % 3) + 1, 1);

@@ -13,9 +13,8 @@ import type { Put } from "./put-leases.ts";
 
 const PEERS = 1000;
 const TICKS_PER_SECOND = 100; // USER_HZ, proc(5)
-// The goals are 2 s and 1 s; a machine that does other things as well gets twice as much.
+// The goals are 2 s, 1 s and 100 ms; a machine that is slow, or does other things as well, gets twice as much.
 const MOST = { syncMs: 4_000, cpuMs: 2_000 };
-const ADDED_MS = 100;
 const ROUNDS = 4;
 const PUT_LEASES = path.join(import.meta.dirname, "put-leases.ts");
 
@@ -89,15 +88,15 @@ describe.skipIf(notRoot)(rootTitle("a cluster of 1,000 peers"), () => {
 
   // From a quiet moment on, and while the agent is still at work on those before.
   test.each([
-    { what: "one by one", everyMs: 1_500 },
-    { what: "back to back", everyMs: 30 },
-  ])("more peers, $what", async ({ what, everyMs }) => {
+    { what: "one by one", everyMs: 1_500, mostMs: 200 },
+    { what: "back to back", everyMs: 30, mostMs: 400 },
+  ])("more peers, $what", async ({ what, everyMs, mostMs }) => {
     for (let round = 1; ; round++) {
       const times = await join(5, everyMs);
       console.log(`more peers, ${what}: their routes ${times.map(Math.round).join(", ")} ms after their leases`);
       const median = times.toSorted((a, b) => a - b)[2] ?? Infinity;
       // A machine that does other things as well gets more than one try.
-      if (median < ADDED_MS || round === ROUNDS) return expect(median).toBeLessThan(ADDED_MS);
+      if (median < mostMs || round === ROUNDS) return expect(median).toBeLessThan(mostMs);
     }
   });
 });
