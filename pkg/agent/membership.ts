@@ -243,9 +243,9 @@ export class Membership {
 
   #attrs(): LeaseAttrs | undefined {
     const { overlay, node } = this.#parts;
-    const { attrs, plane } = overlay;
-    if (!attrs || !plane) return undefined;
-    return { ...attrs, nodeId: node.id, nodeName: node.name, dataplane: plane.name };
+    const { attrs, planeName } = overlay;
+    if (!attrs || planeName === undefined) return undefined;
+    return { ...attrs, nodeId: node.id, nodeName: node.name, dataplane: planeName };
   }
 }
 

@@ -63,6 +63,8 @@ export class Overlay {
   underlayBecause = "";
   /** What the data plane wants in our lease. */
   attrs: PlaneAttrs | undefined;
+  /** The name of the plane that `attrs` are of. Both stay where it has died and is not open again yet. */
+  planeName: string | undefined;
   /** The own lease that the data plane carries; undefined while it is out of sync. */
   synced: LeaseKey | undefined;
   /** What the last reconcile made of each peer. */
@@ -227,6 +229,7 @@ export class Overlay {
     this.network = network;
     this.underlay = underlay;
     this.attrs = attrs;
+    this.planeName = plane.name;
     this.#openedOn = underlay;
     this.#openedAt = this.#parts.clock.now();
     this.#fresh = true;

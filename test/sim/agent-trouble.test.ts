@@ -371,6 +371,25 @@ test("a data plane that dies is opened anew, and the lease stays", async () => {
   expect(Object.keys(cluster.leases())).toHaveLength(1);
 });
 
+test("a data plane that dies before there is a lease does not end the agent", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  node.prepare = (plane) => {
+    node.prepare = () => undefined;
+    const open = plane.open.bind(plane);
+    plane.open = async (underlay) => {
+      const attrs = await open(underlay);
+      plane.die(new Error("the packet loop died"));
+      return attrs;
+    };
+  };
+  await node.start();
+  await cluster.clock.advance(MINUTE);
+  expect(node.result).toBeUndefined();
+  expect(node.planes).toHaveLength(2);
+  expect(node.ready).toBe(true);
+});
+
 test("a data plane that dies again and again is opened more and more rarely", async () => {
   cluster.config();
   const node = cluster.node(1);
