@@ -6,14 +6,11 @@ const ALONE = ["bench", "gc", "lab", "lab-command", "load", "planes", "repair", 
   (name) => `test/netns/${name}.test.ts`,
 );
 
-// What makes network namespaces builds the programs first, and mostly waits: for leases, for processes, for the kernel.
 // A machine that is shared with others stands still for seconds at times: CI tries once more, and says so.
-const NETNS = {
-  globalSetup: "test/netns/build.ts",
-  testTimeout: 60_000,
-  hookTimeout: 120_000,
-  retry: process.env["CI"] === undefined ? 0 : 1,
-};
+const RETRY = process.env["CI"] === undefined ? 0 : 1;
+
+// What makes network namespaces builds the programs first, and mostly waits: for leases, for processes, for the kernel.
+const NETNS = { globalSetup: "test/netns/build.ts", testTimeout: 60_000, hookTimeout: 120_000, retry: RETRY };
 
 // One project after another: unit tests side by side, then labs two at a time, then those that need the machine alone.
 export default defineConfig({
@@ -25,6 +22,7 @@ export default defineConfig({
           include: ["pkg/**/*.test.ts", "cmd/**/*.test.ts", "test/**/*.test.ts"],
           exclude: ["test/netns/**", "test/deploy/**", "**/node_modules/**"],
           testTimeout: 20_000,
+          retry: RETRY,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
