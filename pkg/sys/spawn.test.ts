@@ -52,6 +52,12 @@ describe("spawnProgram", () => {
     });
   });
 
+  test("what a killed program has started holds nobody up", async () => {
+    const ended = await sh("sleep 60 & echo $!; wait", "", { ...LIMITS, timeoutMs: 200 });
+    process.kill(Number(ended.stdout));
+    expect(ended).toMatchObject({ code: undefined, timedOut: true });
+  }, 10_000);
+
   test("signals are as a shell would leave them, though Node ignores SIGPIPE", async () => {
     expect(await sh("kill -PIPE $$; exit 0")).toMatchObject({ code: undefined });
   });

@@ -45,15 +45,20 @@ export async function spawnProgram(
   const [pid, outputs] = start(file, args, input, env);
   let timedOut = false;
   let length = 0;
-  // It is not waited for yet, so that the number is still its own, and this cannot fail.
-  const kill = (): void => void libc.kill(pid, constants.signals.SIGKILL);
+  const sockets = outputs.map((fd) => new Socket({ fd, readable: true, writable: false }));
+  // It is not waited for yet, so that the number is still its own, and this cannot fail. What it has started may hold its
+  // outputs open for longer: they are let go of.
+  const kill = (): void => {
+    libc.kill(pid, constants.signals.SIGKILL);
+    for (const socket of sockets) socket.destroy();
+  };
   const cancel = clock.after(timeoutMs, () => {
     timedOut = true;
     kill();
   });
   const texts = await Promise.all(
-    outputs.map((fd) =>
-      readAll(fd, (bytes) => {
+    sockets.map((socket) =>
+      readAll(socket, (bytes) => {
         length += bytes;
         if (length > mostOutput) kill();
       }),
@@ -122,10 +127,9 @@ function checkErrno(syscall: string, error: number): void {
   if (error !== 0) throw new SysError(syscall, error);
 }
 
-function readAll(fd: number, onBytes: (count: number) => void): Promise<string> {
+function readAll(socket: Socket, onBytes: (count: number) => void): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
-    const socket = new Socket({ fd, readable: true, writable: false });
     socket.on("data", (chunk: Buffer) => {
       chunks.push(chunk);
       onBytes(chunk.length);
