@@ -13,8 +13,8 @@ import type { Put } from "./put-leases.ts";
 
 const PEERS = 1000;
 const TICKS_PER_SECOND = 100; // USER_HZ, proc(5)
-// The goals are 2 s, 1 s and 100 ms. A machine that is slow, or does other things as well, gets more.
-const MOST = { syncMs: 4_000, cpuMs: 3_000 };
+// The goals are 2 s and 1 s; a machine that does other things as well gets twice as much.
+const MOST = { syncMs: 4_000, cpuMs: 2_000 };
 const ROUNDS = 4;
 const PUT_LEASES = path.join(import.meta.dirname, "put-leases.ts");
 
@@ -88,8 +88,8 @@ describe.skipIf(notRoot)(rootTitle("a cluster of 1,000 peers"), () => {
 
   // From a quiet moment on, and while the agent is still at work on those before.
   test.each([
-    { what: "one by one", everyMs: 1_500, mostMs: 200 },
-    { what: "back to back", everyMs: 30, mostMs: 400 },
+    { what: "one by one", everyMs: 1_500, mostMs: 100 },
+    { what: "back to back", everyMs: 30, mostMs: 200 },
   ])("more peers, $what", async ({ what, everyMs, mostMs }) => {
     for (let round = 1; ; round++) {
       const times = await join(5, everyMs);
