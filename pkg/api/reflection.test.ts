@@ -116,3 +116,12 @@ test("names are full and map entries are called as protoc calls them, which Go's
   expect(dataplane?.nestedType).toMatchObject([{ name: "CountersEntry", options: { mapEntry: true } }]);
   expect(dataplane?.field.find(({ name }) => name === "counters")?.typeName).toBe(".twill.v1.Dataplane.CountersEntry");
 });
+
+test("bytes that are no question end their call, and nothing else", async () => {
+  const same = (bytes: Buffer): Buffer => bytes;
+  const stream = client.makeBidiStreamRequest("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", same, same);
+  stream.write(Buffer.from([0x0a, 0xff]));
+  const error = await new Promise((resolve) => stream.once("error", resolve));
+  expect(error).toMatchObject({ code: 13 });
+  expect((await ask("v1", { listServices: "*" })).listServicesResponse?.service).toHaveLength(2);
+});
