@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Lab } from "../../pkg/lab/lab.ts";
 import { until } from "../until.ts";
+import { compiled } from "./compiled.ts";
 import type { Relayed } from "./relay.ts";
 
 const RELAY = join(import.meta.dirname, "relay.ts");
@@ -31,10 +32,13 @@ export async function makeBadWire(lab: Lab, host: string, { drop, reorder }: Fau
       link set ${host} nomaster
       link set ${PORT} master br0 up`,
   });
-  const relay = await underlay.start([process.execPath, RELAY, host, FAR_END, String(drop), String(reorder)], {
-    name: `the relay before ${host}`,
-    log,
-  });
+  const relay = await underlay.start(
+    [process.execPath, compiled(RELAY), host, FAR_END, String(drop), String(reorder)],
+    {
+      name: `the relay before ${host}`,
+      log,
+    },
+  );
   const lines = (): string[] => readFileSync(log, "utf8").split("\n").slice(0, -1);
   const says = async (count: number): Promise<void> =>
     until(() => {

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Daemon } from "../../pkg/lab/daemon.ts";
 import { until } from "../until.ts";
+import { compiled } from "./compiled.ts";
 import type { End } from "./tcp.ts";
 
 const TALK = join(import.meta.dirname, "talk.ts");
@@ -29,7 +30,10 @@ export async function converse(from: End, to: End, directory: string): Promise<C
   const port = String(nextPort++);
   const start = (end: End, role: string, args: readonly string[]): Promise<Daemon> => {
     const log = join(directory, `${role}-${port}.log`);
-    return end.netns.start([process.execPath, TALK, role, ...args], { name: `the ${role} on port ${port}`, log });
+    return end.netns.start([process.execPath, compiled(TALK), role, ...args], {
+      name: `the ${role} on port ${port}`,
+      log,
+    });
   };
   const said = ({ log }: Daemon): string[] => readFileSync(log, "utf8").split("\n").slice(0, -1);
   const echo = await start(to, "echo", [to.address, port]);

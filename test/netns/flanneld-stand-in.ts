@@ -52,7 +52,8 @@ export class FlanneldStandIn {
   /** What its watch would tell it: a neighbour, a forwarding entry and a route for every peer. Removes nothing but routes. */
   async sync(): Promise<void> {
     const peers = (await readLeases(this.#lab)).filter(({ subnet }) => subnet[4]?.value !== this.#subnet?.value);
-    for (const peer of peers) await this.#program(peer);
+    const commands = peers.flatMap(programming);
+    if (commands.length > 0) await this.#node.run(["sh", "-ec", commands.join("\n")]);
   }
 
   // A device that fits is taken as it is, with its MAC; another goes.
@@ -71,15 +72,6 @@ export class FlanneldStandIn {
       `ip link add flannel.1 address ${made} mtu 1450 type vxlan id 1 local ${address} dev eth0 dstport 8472 nolearning`,
     );
     return made;
-  }
-
-  async #program({ subnet, attrs }: Lease): Promise<void> {
-    const [net, vtep, publicIp] = [subnet[4], attrs.vtep[4], attrs.publicIp[4]];
-    if (!net || !vtep || !publicIp || attrs.backendType !== "vxlan") return;
-    const first = formatAddr(net);
-    await this.#on(`ip neigh replace ${first} lladdr ${vtep.mac} dev flannel.1 nud permanent`);
-    await this.#on(`bridge fdb replace ${vtep.mac} dst ${formatAddr(publicIp)} dev flannel.1 self permanent`);
-    await this.#on(`ip route replace ${formatPrefix(net)} via ${first} dev flannel.1 onlink`);
   }
 
   // Its iptables mode, v0.28; the rules that were there are left alone.
@@ -122,4 +114,15 @@ COMMIT
   async #on(command: string): Promise<void> {
     await this.#node.run(command.split(" "));
   }
+}
+
+function programming({ subnet, attrs }: Lease): string[] {
+  const [net, vtep, publicIp] = [subnet[4], attrs.vtep[4], attrs.publicIp[4]];
+  if (!net || !vtep || !publicIp || attrs.backendType !== "vxlan") return [];
+  const first = formatAddr(net);
+  return [
+    `ip neigh replace ${first} lladdr ${vtep.mac} dev flannel.1 nud permanent`,
+    `bridge fdb replace ${vtep.mac} dst ${formatAddr(publicIp)} dev flannel.1 self permanent`,
+    `ip route replace ${formatPrefix(net)} via ${first} dev flannel.1 onlink`,
+  ];
 }

@@ -3,7 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MemoryLogger } from "../../pkg/base/logger.ts";
 import { KernelDataplane, type KernelOptions } from "../../pkg/dataplane/kernel/kernel-dataplane.ts";
 import { executeBySpawn } from "../../pkg/host/execute.ts";
@@ -74,8 +74,10 @@ describe.skipIf(notRoot)(rootTitle("the kernel plane"), () => {
   });
 
   let netns = "";
-  beforeEach(() => void (netns = makeNamespace()));
-  afterEach(() => void run("ip", "netns", "delete", netns));
+  const namespaceForAll = (): void => {
+    beforeAll(() => void (netns = makeNamespace()));
+    afterAll(() => void run("ip", "netns", "delete", netns));
+  };
   const ip = (...args: string[]): string => run("ip", "-n", netns, ...args);
   const inside = (...args: string[]): string => run("ip", "netns", "exec", netns, ...args);
 
@@ -162,10 +164,11 @@ describe.skipIf(notRoot)(rootTitle("the kernel plane"), () => {
   };
 
   describe("puts back", () => {
+    namespaceForAll();
     let plane: KernelDataplane;
     const want = { own: lease(1), peers: [lease(2), lease(3)], underlay };
     let right: ReturnType<typeof state>;
-    beforeEach(async () => {
+    beforeAll(async () => {
       plane = makePlane(netns);
       await plane.open(underlay);
       await plane.reconcile(want);
@@ -221,38 +224,42 @@ describe.skipIf(notRoot)(rootTitle("the kernel plane"), () => {
     });
   });
 
-  test("1,000 peers go in by a handful of processes, and one bad one does not hold up the others", async () => {
-    const tools: string[] = [];
-    const host = new LinuxHost({ netns, onRun: (tool) => tools.push(tool) });
-    const plane = makePlane(netns, { network: { 4: prefix("10.0.0.0/8") }, vtepMac: { 4: vtepMac[4] }, host });
-    await plane.open(underlay);
-    const peers = Array.from({ length: 1000 }, (_, i) => lease(i + 2));
-    const bad = { ...lease(1002), attrs: { ...lease(1002).attrs, publicIp: {} } };
-    tools.length = 0;
-    const before = usage();
-    const outcome = await plane.reconcile({ own: lease(1), peers: [...peers, bad], underlay });
-    const after = usage();
-    const cpu = after.self - before.self + after.children - before.children;
-    console.log(
-      `1,000 peers: ${Math.round(after.wall - before.wall)} ms wall, ${cpu} ms CPU, ${tools.length} processes`,
-    );
-    expect([...outcome.peers.values()].filter((each) => each === "in-sync")).toHaveLength(1000);
-    expect(tools.filter((tool) => tool !== "cat" && tool !== "tee").length).toBeLessThan(20);
-    expect(
-      ip("route", "show", "dev", "flannel.1")
-        .split("\n")
-        .filter((line) => line.includes("onlink")),
-    ).toHaveLength(1000);
-    expect(ip("neigh", "show", "dev", "flannel.1", "nud", "permanent").trim().split("\n")).toHaveLength(1000);
-    expect(inside("bridge", "fdb", "show", "dev", "flannel.1").trim().split("\n")).toHaveLength(1000);
-    // And again where they are right already; and one that leaves.
-    const [start] = [usage()];
-    await plane.reconcile({ own: lease(1), peers: peers.slice(1), underlay });
-    const end = usage();
-    console.log(
-      `one of them leaves: ${Math.round(end.wall - start.wall)} ms wall, ${end.self - start.self + end.children - start.children} ms CPU`,
-    );
-    expect(ip("route", "show", "10.5.2.0/24")).toBe("");
+  describe("1,000 peers", () => {
+    namespaceForAll();
+
+    test("go in by a handful of processes, and one bad one does not hold up the others", async () => {
+      const tools: string[] = [];
+      const host = new LinuxHost({ netns, onRun: (tool) => tools.push(tool) });
+      const plane = makePlane(netns, { network: { 4: prefix("10.0.0.0/8") }, vtepMac: { 4: vtepMac[4] }, host });
+      await plane.open(underlay);
+      const peers = Array.from({ length: 1000 }, (_, i) => lease(i + 2));
+      const bad = { ...lease(1002), attrs: { ...lease(1002).attrs, publicIp: {} } };
+      tools.length = 0;
+      const before = usage();
+      const outcome = await plane.reconcile({ own: lease(1), peers: [...peers, bad], underlay });
+      const after = usage();
+      const cpu = after.self - before.self + after.children - before.children;
+      console.log(
+        `1,000 peers: ${Math.round(after.wall - before.wall)} ms wall, ${cpu} ms CPU, ${tools.length} processes`,
+      );
+      expect([...outcome.peers.values()].filter((each) => each === "in-sync")).toHaveLength(1000);
+      expect(tools.filter((tool) => tool !== "cat" && tool !== "tee").length).toBeLessThan(20);
+      expect(
+        ip("route", "show", "dev", "flannel.1")
+          .split("\n")
+          .filter((line) => line.includes("onlink")),
+      ).toHaveLength(1000);
+      expect(ip("neigh", "show", "dev", "flannel.1", "nud", "permanent").trim().split("\n")).toHaveLength(1000);
+      expect(inside("bridge", "fdb", "show", "dev", "flannel.1").trim().split("\n")).toHaveLength(1000);
+      // And again where they are right already; and one that leaves.
+      const [start] = [usage()];
+      await plane.reconcile({ own: lease(1), peers: peers.slice(1), underlay });
+      const end = usage();
+      console.log(
+        `one of them leaves: ${Math.round(end.wall - start.wall)} ms wall, ${end.self - start.self + end.children - start.children} ms CPU`,
+      );
+      expect(ip("route", "show", "10.5.2.0/24")).toBe("");
+    });
   });
 });
 

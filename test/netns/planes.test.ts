@@ -9,6 +9,7 @@ import { Lab } from "../../pkg/lab/lab.ts";
 import type { Node } from "../../pkg/lab/node.ts";
 import { addr, mac, prefix } from "../literals.ts";
 import { until } from "../until.ts";
+import { compiled } from "./compiled.ts";
 import { putLease, readLeases } from "./kernel-peer.ts";
 import { notRoot, rootTitle } from "./netns.ts";
 import type { Streamed } from "./stream.ts";
@@ -23,15 +24,18 @@ async function streamDuring(lab: Lab, from: End, to: End, meanwhile: () => Promi
   const log = join(lab.directory, "stream.log");
   const lines = (): string[] => readFileSync(log, "utf8").split("\n").slice(0, -1);
   writeFileSync(log, "");
-  const receiver = await to.netns.start([process.execPath, STREAM, "receive", to.address, "7000"], {
+  const receiver = await to.netns.start([process.execPath, compiled(STREAM), "receive", to.address, "7000"], {
     name: "the receiver of the stream",
     log,
   });
   await until(() => lines().length === 1);
-  const sender = await from.netns.start([process.execPath, STREAM, "send", from.address, to.address, "7000"], {
-    name: "the sender of the stream",
-    log: join(lab.directory, "stream-send.log"),
-  });
+  const sender = await from.netns.start(
+    [process.execPath, compiled(STREAM), "send", from.address, to.address, "7000"],
+    {
+      name: "the sender of the stream",
+      log: join(lab.directory, "stream-send.log"),
+    },
+  );
   await until(() => lines().length === 2);
   await meanwhile();
   await sender.stop();

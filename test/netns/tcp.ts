@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { sleep, systemClock } from "../../pkg/base/clock.ts";
 import type { Netns } from "../../pkg/lab/netns.ts";
+import { compiled } from "./compiled.ts";
 
 const TRANSFER = join(import.meta.dirname, "transfer.ts");
 const PATIENCE_MS = 20_000;
@@ -28,13 +29,13 @@ let nextPort = 20_000;
 export async function transferTcp(from: End, to: End, bytes: number, directory: string): Promise<Transfer> {
   const port = nextPort++;
   const log = join(directory, `receive-${port}.log`);
-  const receiver = await to.netns.start([process.execPath, TRANSFER, "receive", to.address, String(port)], {
+  const receiver = await to.netns.start([process.execPath, compiled(TRANSFER), "receive", to.address, String(port)], {
     name: `the receiver on port ${port}`,
     log,
   });
   try {
     await lines(log, 1);
-    const argv = [process.execPath, TRANSFER, "send", from.address, to.address, String(port), String(bytes)];
+    const argv = [process.execPath, compiled(TRANSFER), "send", from.address, to.address, String(port), String(bytes)];
     const { stdout } = await from.netns.run(argv, { timeout: PATIENCE_MS + bytes / SLOWEST_BYTES_PER_MS });
     const sent = JSON.parse(stdout) as { sha256: string };
     const received = JSON.parse((await lines(log, 2))[1] ?? "") as { peer: string; bytes: number; sha256: string };

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Daemon } from "../../pkg/lab/daemon.ts";
 import { until } from "../until.ts";
+import { compiled } from "./compiled.ts";
 import type { Received, Sent } from "./datagrams.ts";
 import type { End } from "./tcp.ts";
 
@@ -27,7 +28,7 @@ export class DatagramFlow {
   /** Starts the receiver. */
   static async open(from: End, to: End, directory: string): Promise<DatagramFlow> {
     const port = nextPort++;
-    const receiver = await to.netns.start([process.execPath, PROGRAM, "receive", to.address, String(port)], {
+    const receiver = await to.netns.start([process.execPath, compiled(PROGRAM), "receive", to.address, String(port)], {
       name: `the receiver on port ${port}`,
       log: join(directory, `datagrams-${port}.log`),
     });
@@ -61,7 +62,7 @@ export class DatagramFlow {
   }
 
   #command(mode: string): string[] {
-    return [process.execPath, PROGRAM, mode, this.#from.address, this.#to.address, String(this.#port)];
+    return [process.execPath, compiled(PROGRAM), mode, this.#from.address, this.#to.address, String(this.#port)];
   }
 }
 
