@@ -192,7 +192,7 @@ export const ETCD: readonly Mutation[] = [
     test: { ...CONTRACT, name: "what was compacted while this client was cut off comes as a snapshot" },
   },
   {
-    fault: "the auth token has expired, or died with etcd",
+    fault: "the auth token has expired",
     handling: "every watch begins with a read, which renews the token that the stream then uses",
     edits: [
       {
@@ -203,7 +203,7 @@ export const ETCD: readonly Mutation[] = [
     ],
     test: {
       file: "pkg/etcd/client.test.ts",
-      name: "a follow outlives a restart, which makes every token worthless",
+      name: "a follow whose token has run out goes on when its stream breaks",
     },
   },
   {
