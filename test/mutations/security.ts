@@ -9,6 +9,8 @@ const TABLE_TEST = "pkg/lease/lease-table.test.ts";
 const CLIENT_TEST = "pkg/etcd/client.test.ts";
 const FUZZ = { file: "test/fuzz/receive.test.ts", name: "datagrams are treated as the reference treats them" };
 const STRICT = { ...FUZZ, within: "verify-sender strict" };
+// All of the file's tests: the users are made by the first.
+const CAPABILITIES = { file: "test/netns/security.test.ts", name: "etcd with TLS and users" };
 const KERNEL = "test/netns/kernel-senders.test.ts";
 
 function unchecked(fault: string, find: string, replace = ""): Mutation {
@@ -276,8 +278,8 @@ export const SECURITY: readonly Mutation[] = [
     edits: [
       {
         file: TABLE,
-        find: "if (this.#network && !(network && containsPrefix(network, prefix))) {",
-        replace: "if (this.#network && !network && containsPrefix(prefix, prefix)) {",
+        find: "if (overlap(own, lease)) {",
+        replace: "if (overlap(own, lease) && own.key === lease.key) {",
       },
     ],
     test: { file: "test/netns/hostile-leases.test.ts", name: "nor command, nor redirect a node of the " },
@@ -343,7 +345,7 @@ export const SECURITY: readonly Mutation[] = [
         replace: "",
       },
     ],
-    test: { file: "test/netns/security.test.ts", name: "two capabilities and no root are enough" },
+    test: CAPABILITIES,
   },
   {
     fault: "other users of the host read the state or the control socket",
@@ -379,6 +381,6 @@ export const SECURITY: readonly Mutation[] = [
         replace: 'process.chdir("/");\n  process.setuid?.(0);',
       },
     ],
-    test: { file: "test/netns/security.test.ts", name: "two capabilities and no root are enough" },
+    test: CAPABILITIES,
   },
 ];

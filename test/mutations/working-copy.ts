@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { applyEdit, type Edit } from "./mutation.ts";
@@ -10,6 +10,8 @@ export class WorkingCopy implements Disposable {
 
   /** Copies what git would: also what is not committed yet, and nothing that it ignores. */
   constructor(top: string) {
+    // Some tests run its programs as nobody.
+    chmodSync(this.directory, 0o755);
     const listed = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: top });
     const gone = execFileSync("git", ["ls-files", "-z", "--deleted"], { cwd: top });
     const deleted = new Set(gone.toString().split("\0"));
