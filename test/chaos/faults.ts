@@ -188,6 +188,9 @@ export const FAULTS: readonly Fault[] = [
     longestMs: 3_000,
     errors: ["cannot hold our subnet"],
     async strike(lab, node) {
+      // An agent that is only starting would rightly lease another subnet, and its pods would have lost theirs for good.
+      const ready = await node.http("/readyz").catch(() => undefined);
+      if (ready?.status !== 200) return nothing;
       const { key } = await leaseOf(lab, node);
       await lab.etcd.ctl([
         ...PATIENT,

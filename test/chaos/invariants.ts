@@ -30,8 +30,15 @@ export function memoryOf(lab: Lab): Readonly<Record<string, number>> {
   );
 }
 
+/** The subnet of each node by its subnet.env. */
+export function subnetsOf(lab: Lab): Readonly<Record<string, string>> {
+  return Object.fromEntries(lab.nodes.map((node) => [node.name, node.subnetEnv()["FLANNEL_SUBNET"] ?? "none"]));
+}
+
 /** What was done to a lab, and so what may be expected of it. */
 export interface Past {
+  /** Subnets of the nodes at the start. */
+  readonly subnets: Readonly<Record<string, string>>;
   /** Memory of the agents at the start. */
   readonly memory: Readonly<Record<string, number>>;
   readonly faults: number;
@@ -54,6 +61,7 @@ export async function checkInvariants(lab: Lab, past: Past): Promise<readonly In
     if (broken.length === 0 || systemClock.now() > deadline) {
       return [
         ...settled,
+        await check("every node has the subnet that it began with", async () => moves(past.subnets, subnetsOf(lab))),
         await check("every pod reaches every pod", () => reach(lab)),
         await check("no agent has grown", async () => growth(past.memory, memoryOf(lab))),
         await check("no agent has told an error but of what was one", async () => errors(lab, past)),
@@ -104,6 +112,11 @@ async function doubles(lab: Lab): Promise<string[]> {
   const problems = twice.map((address) => `${address} has more than one lease`);
   if (rows.length !== lab.nodes.length) problems.push(`${rows.length} leases of ${lab.nodes.length} nodes`);
   return problems;
+}
+
+function moves(before: Past["subnets"], now: Past["subnets"]): string[] {
+  const moved = Object.entries(before).filter(([name, subnet]) => now[name] !== subnet);
+  return moved.map(([name, subnet]) => `${name} has ${now[name]} instead of ${subnet}`);
 }
 
 async function routes(lab: Lab): Promise<string[]> {

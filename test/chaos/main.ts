@@ -1,8 +1,8 @@
 // `npm run chaos -- --minutes N --seed S`: five nodes under load, faults that a seed decides, and a look at everything that
-// must hold in the end. Writes dist/chaos.md, and with --write-docs its section of docs/reliability.md. Exit codes: 0 all
-// held, 1 not, 2 wrong arguments.
+// must hold in the end. Writes dist/chaos.md, and with --write-docs its section of docs/reliability.md; keeps the agents'
+// logs in dist/chaos where something did not hold. Exit codes: 0 all held, 1 not, 2 wrong arguments.
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { format } from "prettier";
@@ -17,7 +17,7 @@ import { writeSection } from "../reliability/document.ts";
 import { PATIENCE_MS } from "../reliability/patience.ts";
 import { WORKER_KILLER } from "../reliability/worker-killer.ts";
 import { FAULTS } from "./faults.ts";
-import { checkInvariants, memoryOf, type Past } from "./invariants.ts";
+import { checkInvariants, memoryOf, type Past, subnetsOf } from "./invariants.ts";
 import { Load } from "./load.ts";
 import { chaosDocument, chaosPassed, type ChaosReport, type Struck } from "./report.ts";
 import { makeSchedule, type Planned } from "./schedule.ts";
@@ -61,7 +61,8 @@ async function run(minutes: number, seed: number): Promise<ChaosReport> {
       await node.ready(PATIENCE_MS);
       await node.addPod();
     }
-    const nothing: Past = { memory: memoryOf(lab), faults: 0, errors: new Map() };
+    const subnets = subnetsOf(lab);
+    const nothing: Past = { subnets, memory: memoryOf(lab), faults: 0, errors: new Map() };
     const broken = (await checkInvariants(lab, nothing)).flatMap((each) => each.broken);
     if (broken.length > 0) throw new Error(`before anything was broken: ${broken.join("; ")}`);
     const memory = memoryOf(lab);
@@ -71,7 +72,13 @@ async function run(minutes: number, seed: number): Promise<ChaosReport> {
     const start = systemClock.now();
     const struck = await Promise.all(schedule.map((planned) => strike(lab, planned, start)));
     await sleep(systemClock, start + minutes * 60_000 - systemClock.now());
-    const invariants = await checkInvariants(lab, { memory, faults: struck.length, errors: expectedErrors(struck) });
+    const invariants = await checkInvariants(lab, {
+      subnets,
+      memory,
+      faults: struck.length,
+      errors: expectedErrors(struck),
+    });
+    if (invariants.some((each) => each.broken.length > 0)) keepLogs(lab);
     return {
       seed,
       minutes,
@@ -86,6 +93,14 @@ async function run(minutes: number, seed: number): Promise<ChaosReport> {
   } finally {
     await lab.close();
   }
+}
+
+// The lab's directory goes with it.
+function keepLogs(lab: Lab): void {
+  const directory = join(TOP, "dist/chaos");
+  mkdirSync(directory, { recursive: true });
+  for (const node of lab.nodes) copyFileSync(node.log, join(directory, `${node.name}.log`));
+  say(`kept the logs of the agents in ${directory}`);
 }
 
 function expectedErrors(struck: readonly Struck[]): ReadonlyMap<string, ReadonlySet<string>> {
