@@ -184,6 +184,7 @@ describe.skipIf(notRoot)(rootTitle("agents that come and go under full load"), {
     expect(client.running).toBe(true);
     await client.kill();
     await server.kill();
+    for (const flow of flows) await flow.stopFlood();
     for (const flow of flows) {
       const { datagrams, bad, twice } = await flow.end();
       expect({ bad, twice }).toEqual({ bad: 0, twice: 0 });

@@ -48,15 +48,23 @@ export class DatagramFlow {
     this.#flood = await this.#from.netns.start(this.#command("flood"), options);
   }
 
+  /** Ends the flood. */
+  async stopFlood(): Promise<void> {
+    await this.#flood?.kill();
+  }
+
   /** Ends it without asking what came. */
   async kill(): Promise<void> {
-    await this.#flood?.kill();
+    await this.stopFlood();
     await this.#receiver.kill();
   }
 
-  /** Ends it and tells what came. */
+  /**
+   * Ends it and tells what came. The receiver answers once: a flood the other way has to be stopped before, or its queue
+   * may drop that answer.
+   */
   async end(): Promise<Received> {
-    await this.#flood?.kill();
+    await this.stopFlood();
     await this.#from.netns.run(this.#command("end"));
     return JSON.parse(await line(this.#receiver, 1)) as Received;
   }
