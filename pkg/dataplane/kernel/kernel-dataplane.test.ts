@@ -325,6 +325,23 @@ describe("the kernel plane", () => {
     expect(log.sentences("warn")).toEqual([]);
   });
 
+  test.each(["neighbour", "fdb", "route"] as const)(
+    "a %s that fails while a peer is welcomed is left to a reconcile",
+    async (kind) => {
+      const host = makeHost();
+      const plane = makePlane(host);
+      await plane.open(underlay);
+      await plane.reconcile(want([lease(2)]));
+      host.failNext(kind, "No buffer space available");
+      const wanted = want([lease(2), lease(3)]);
+      expect(await plane.welcome(wanted)).toBe(false);
+      // No route leads to a peer that cannot be reached.
+      expect((await host.routes(4)).map(formatRoute).join("; ")).not.toContain("10.5.3.0/24");
+      expect((await plane.reconcile(wanted)).peers.get(lease(3).key)).toBe("in-sync");
+      expect(await peersOf(host)).toHaveLength(6);
+    },
+  );
+
   test.each(["fdb", "nftTable", "setNftTable"] as const)(
     "a peer that joins while a reconcile is in %s is carried before that ends, and stays",
     async (step) => {

@@ -180,13 +180,12 @@ export class KernelDataplane implements Dataplane {
       for (const to of newcomers) carried.add(identity(to));
       this.#welcomed.push(...newcomers);
       try {
-        if (newcomers.length > 0) await this.#carry(newcomers);
+        // Of what has failed the pass tells, which tries again; and somebody may have left.
+        return (newcomers.length === 0 || (await this.#carry(newcomers))) && carried.size === identities.length;
       } catch (error) {
         if (!(error instanceof HostError)) throw error;
         return false;
       }
-      // Otherwise somebody has left.
-      return carried.size === identities.length;
     });
   }
 
@@ -262,22 +261,25 @@ export class KernelDataplane implements Dataplane {
   }
 
   // Each command costs the start of a process, and so they run side by side; the route comes when all is ready for it.
-  async #carry(newcomers: readonly Destination[]): Promise<void> {
+  // Resolves to whether everything is there.
+  async #carry(newcomers: readonly Destination[]): Promise<boolean> {
     const { host } = this.#options;
     const entries = this.#families.flatMap((family) => {
       const through = newcomers.filter(({ subnet }) => subnet.family === family);
       return entryChanges(this.#device(family), through, [], []).additions.map(({ change }) => change);
     });
-    await Promise.all([
+    const [neighbours, fdb] = await Promise.all([
       host.apply(entries.filter(({ kind }) => kind === "neighbour")),
       host.apply(entries.filter(({ kind }) => kind === "fdb")),
       ...this.#families.map((family) =>
         this.#senders[family]?.admit(newcomers.filter(({ subnet }) => subnet.family === family)),
       ),
     ]);
-    await host.apply(
+    if ([...neighbours, ...fdb].some((error) => error)) return false;
+    const routes = await host.apply(
       newcomers.map((to) => ({ kind: "route", route: tunnelRoute(to, this.#device(to.subnet.family)) })),
     );
+    return !routes.some((error) => error);
   }
 
   // An error comes back as what it is, so that nobody need wait for it at once.
