@@ -25,6 +25,11 @@ export class Contact {
     return this.#failing.values().next().value;
   }
 
+  /** Whether this loop has no contact. */
+  isLost(loop: string): boolean {
+    return this.#failing.has(loop);
+  }
+
   lost(loop: string, error: unknown): void {
     this.failures++;
     const cause = error instanceof Error ? error : new Error(String(error));

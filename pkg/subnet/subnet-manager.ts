@@ -5,6 +5,7 @@ import { Backoff, type Random } from "../base/backoff.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { runAll } from "../base/run-all.ts";
+import { Wakeup } from "../base/wakeup.ts";
 import { LeaseTable } from "../lease/lease-table.ts";
 import type { Lease, LeaseAttrs, LeaseKey } from "../lease/lease.ts";
 import { Acquisition, type Wanted } from "./acquisition.ts";
@@ -43,6 +44,8 @@ export interface SubnetManagerOptions {
 // Of a session that lasts 30 seconds: two may fail before others take the address for free.
 const SESSION_RENEWAL_MS = 10_000;
 const SESSION_RETRY_MS = { first: 2000, most: 6000 };
+// While the watch has no etcd either, and will tell when it has one: a try costs more than the watch's own.
+const SESSION_PATIENCE_MS = 60_000;
 
 // An etcd that has lost its history knows nobody at first. Whoever lives takes its lease back within seconds; who has not
 // by then is gone. flannel's nodes look at theirs more rarely.
@@ -62,6 +65,7 @@ export class SubnetManager {
   readonly #configs: ConfigSource;
   readonly #hold: LeaseHold;
   readonly #session: Session;
+  readonly #sessionWakeup: Wakeup;
   /** Everything that writes to our lease. */
   readonly #lock = new Lock();
   readonly #listeners = new Set<() => void>();
@@ -78,6 +82,7 @@ export class SubnetManager {
       this.#notify();
     });
     this.#session = new Session(registry, node);
+    this.#sessionWakeup = new Wakeup(clock);
     const { prefix = "<prefix>", renewMargin } = options;
     const shared = { registry, clock, log, contact: this.#contact };
     this.#configs = new ConfigSource({ ...shared, prefix, waiting: (problem) => this.#waitFor(problem) });
@@ -186,7 +191,7 @@ export class SubnetManager {
       await this.#options.registry.follow(signal, {
         onSnapshot: (snapshot, historyLost) => this.#onSnapshot(snapshot, historyLost),
         onChanges: (changes, revision) => this.#onChanges(changes, revision),
-        onState: (error) => (error ? this.#contact.lost("watch", error) : this.#contact.back("watch")),
+        onState: (error) => this.#onWatchState(error),
       });
     } finally {
       this.#cancelKeeping();
@@ -258,8 +263,10 @@ export class SubnetManager {
   }
 
   async #keepSession(signal: AbortSignal): Promise<void> {
-    const { clock, random, log } = this.#options;
+    const { random, log } = this.#options;
     const backoff = new Backoff({ ...SESSION_RETRY_MS, random });
+    const wakeup = this.#sessionWakeup;
+    signal.addEventListener("abort", wakeup.notify, { once: true });
     while (!signal.aborted) {
       let wait = SESSION_RENEWAL_MS;
       const { own } = this;
@@ -276,12 +283,19 @@ export class SubnetManager {
           this.#contact.back("session");
         } else {
           this.#contact.lost("session", error);
-          wait = backoff.next();
+          wait = this.#contact.isLost("watch") ? SESSION_PATIENCE_MS : backoff.next();
         }
       }
-      await sleep(clock, wait * (1 - random() / 5), signal);
+      await wakeup.wait(wait * (1 - random() / 5));
     }
+    signal.removeEventListener("abort", wakeup.notify);
     this.#contact.ended("session");
+  }
+
+  #onWatchState(error: Error | undefined): void {
+    if (error) return this.#contact.lost("watch", error);
+    this.#contact.back("watch");
+    if (this.#contact.isLost("session")) this.#sessionWakeup.notify();
   }
 
   #onSnapshot(snapshot: Snapshot, historyLost: boolean): void {

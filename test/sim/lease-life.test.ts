@@ -302,6 +302,26 @@ describe("renewal", () => {
   });
 });
 
+describe("the session during an outage", () => {
+  test("is asked for once a minute while the watch has no etcd either, and at once when that has", async () => {
+    const cluster = new LeaseCluster();
+    const node = await settled(cluster, cluster.node("a", { ip: "192.0.2.1" }));
+    const session = (): unknown => cluster.etcd.get(`${PREFIX}/twill/nodes/192.0.2.1`);
+    node.registry.cutOff = true;
+    await cluster.clock.advance(HOUR);
+    // The watch loses it once here, and each of two tries within a minute may be shortened by a fifth.
+    expect(node.manager.registryFailures).toBeLessThanOrEqual(2 + 60 / 0.8);
+    expect(session()).toBeUndefined();
+    node.registry.cutOff = false;
+    await cluster.clock.advance(SECOND);
+    expect(session()).toBeDefined();
+    expect(node.manager.registryState).toBeUndefined();
+    await node.stop();
+    cluster.etcd.close();
+    expect(cluster.clock.pending).toBe(0);
+  });
+});
+
 describe("a lease that was lost", () => {
   const ways: { name: string; lose: (cluster: LeaseCluster, node: LeaseNode) => void }[] = [
     {
