@@ -73,7 +73,11 @@ export function explain(etcd3: Etcd3Module, error: unknown, context: CallContext
     return new EtcdError("unavailable", `no etcd answers at ${endpoints}: no reply in time`, options);
   }
   if (cast instanceof etcd3.GRPCUnavailableError && !cast.message.includes("etcdserver:")) {
-    return new EtcdError("unavailable", `no etcd answers at ${endpoints}: ${transportCause(cast.message)}`, options);
+    return new EtcdError(
+      "unavailable",
+      `no etcd answers at ${endpoints}: ${transportCause(cast.message, endpoints)}`,
+      options,
+    );
   }
   const recoverable = etcd3.isRecoverableError(cast) || cast instanceof etcd3.EtcdInvalidAuthTokenError;
   const reason = recoverable ? "unavailable" : "failed";
@@ -82,21 +86,25 @@ export function explain(etcd3: Etcd3Module, error: unknown, context: CallContext
 
 // grpc-js: "14 UNAVAILABLE: No connection established. Last error: Error: connect ECONNREFUSED ... Resolution note: ..."
 // The class decides; the text is only shown, since what TLS did not like is said nowhere else.
-function transportCause(message: string): string {
+function transportCause(message: string, endpoints: string): string {
   const last = /Last error: (?:Error: )?(.*?)\.?\s*(?:Resolution note:.*)?$/s.exec(message)?.[1];
   const cause = opensslReason(last ?? withoutStatus(message))
     .replace(/; if the root CA is installed locally.*$/, "") // advice of Node's about a flag of its own
     .replace(/\s*\(\d{4}-[\d-]+T[\d:.]+Z\)$/, "")
     .trim();
-  const hint = HINTS.find(({ when }) => when.test(cause))?.hint;
+  // A server without TLS closes the connection in the middle of the handshake, which is one or the other.
+  const isReset = last !== undefined && cause === "read ECONNRESET" && endpoints.includes("https:");
+  const hint = isReset ? HTTP_HINT : HINTS.find(({ when }) => when.test(cause))?.hint;
   return hint === undefined ? cause : `${cause} (${hint})`;
 }
+
+const HTTP_HINT = "is it an http:// endpoint?";
 
 const HINTS = [
   { when: /alert/, hint: "check --etcd-certfile and --etcd-keyfile" },
   { when: /self.signed|unable to (?:verify|get)|issuer/i, hint: "check --etcd-cafile" },
   { when: /altname/i, hint: "use a name that etcd's certificate holds" },
-  { when: /before secure TLS connection/, hint: "is it an http:// endpoint?" },
+  { when: /before secure TLS connection/, hint: HTTP_HINT },
   { when: /^Failed to connect$/, hint: "is it an https:// endpoint?" },
 ];
 
