@@ -76,10 +76,10 @@ export class Membership {
     ].filter((problem) => problem !== undefined);
   }
 
-  /** Every other lease that may be routed, undefined while they have not been read. */
+  /** Every other lease that may be routed, the oldest first; undefined while they have not been read. */
   get peers(): readonly Lease[] | undefined {
     const { table } = this.#parts.subnets;
-    return table.revision === "0" ? undefined : table.peers;
+    return table.revision === "0" ? undefined : table.peersByAge;
   }
 
   /** Why our lease is no ground to attach pods on; undefined when it is one. */

@@ -54,7 +54,7 @@ export type PlaneAttrs = Pick<LeaseAttrs, "backendType" | "vtep" | "publicIp">;
 
 export interface Want {
   readonly own: Lease;
-  /** Every other lease of our wire format. */
+  /** Every other lease of our wire format. Of two that exclude each other the first is carried. */
   readonly peers: readonly Lease[];
   readonly underlay: Underlay;
 }

@@ -141,6 +141,26 @@ test("of overlapping leases the earlier one is routed, and a sentence names both
   expect(peers()).toEqual(["subnets/10.5.0.0-16"]);
 });
 
+test("peers by age: the oldest first, and of the same age by their keys", () => {
+  const own = row("subnets/10.5.9.0-24", value("192.0.2.9"), { createRevision: "1" });
+  const C = "subnets/10.5.3.0-24";
+  const D = "subnets/10.5.4.0-24";
+  const { table, put, drop } = setUp(
+    own,
+    row(A, value("192.0.2.1"), { createRevision: "100" }),
+    row(B, value("192.0.2.2"), { createRevision: "20" }),
+    row(C, value("192.0.2.3"), { createRevision: "9" }),
+    row(D, value("192.0.2.4"), { createRevision: "20" }),
+  );
+  table.setOwn(leaseOf(own));
+  const byAge = (): string[] => table.peersByAge.map((lease) => lease.key);
+  expect(byAge()).toEqual([C, B, D, A]);
+  drop(C);
+  put(row(C, value("192.0.2.3"), { createRevision: "300" }));
+  expect(byAge()).toEqual([B, D, A, C]);
+  expect(table.peers.map((lease) => lease.key)).toEqual([A, B, C, D]);
+});
+
 test("dual-stack leases overlap in either family", () => {
   const six = row("ipv6-subnets/fd05:0:0:1b::-64", value("192.0.2.2"), { createRevision: "1" });
   const { peers } = setUp(

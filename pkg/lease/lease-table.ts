@@ -123,6 +123,14 @@ export class LeaseTable {
     return this.leases.filter((lease) => lease.key !== this.#own?.key && !this.#refused.has(lease.key));
   }
 
+  /** The peers, the oldest first, so that a newcomer takes nothing from who was there before: a VTEP MAC, say. */
+  get peersByAge(): readonly Lease[] {
+    return this.peers
+      .map((lease) => ({ lease, created: this.#created(lease.key) }))
+      .sort((a, b) => (a.created < b.created ? -1 : a.created > b.created ? 1 : 0))
+      .map(({ lease }) => lease);
+  }
+
   get own(): Lease | undefined {
     return this.#own;
   }

@@ -72,6 +72,13 @@ test("the peers that are there are programmed before the node is ready", async (
   expect(first.programmed?.peers).toEqual([second.key]);
 });
 
+test("peers are programmed in the order in which they came: who comes later takes nothing from them", async () => {
+  cluster.config();
+  const nodes = [1, 2, 3, 4, 5, 6].map((i) => cluster.node(i));
+  for (const node of nodes) await node.start();
+  expect(nodes[0]?.programmed?.peers).toEqual(nodes.slice(1).map((node) => node.key));
+});
+
 test("without a network config it waits, says what is missing, and goes on when it is there", async () => {
   const node = cluster.node(1);
   await node.start();
