@@ -189,6 +189,21 @@ export const CRASH: readonly Mutation[] = [
     test: { file: TROUBLE, name: "one that fails is told once, tried again, and holds up nobody" },
   },
   {
+    fault: "the kernel refuses a peer's entry in the moment when it joins",
+    handling: "no route leads to it, and a pass follows at once, which tells and tries again",
+    edits: [
+      {
+        file: "pkg/dataplane/kernel/kernel-dataplane.ts",
+        find: "    if ([...neighbours, ...fdb].some((error) => error)) return false;\n",
+        replace: "    void [neighbours, fdb];\n",
+      },
+    ],
+    test: {
+      file: "pkg/dataplane/kernel/kernel-dataplane.test.ts",
+      name: "that fails while a peer is welcomed is left to a reconcile",
+    },
+  },
+  {
     fault: "the underlay goes down and up",
     handling: "while it is away the last one stays in use",
     edits: [

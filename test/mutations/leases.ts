@@ -231,4 +231,31 @@ export const LEASES: readonly Mutation[] = [
       name: "a lease becomes a reservation under the node that holds it, and a lease again",
     },
   },
+  {
+    fault: "a copied machine joins with the VTEP MAC of the one that it was copied from",
+    handling: "peers are carried in the order in which they came: the one that was there stays reachable",
+    edits: [
+      {
+        file: "pkg/lease/lease-table.ts",
+        find: ".sort((a, b) => (a.created < b.created ? -1 : a.created > b.created ? 1 : 0))",
+        replace: "",
+      },
+    ],
+    test: {
+      file: "test/sim/agent-start.test.ts",
+      name: "peers are programmed in the order in which they came",
+    },
+  },
+  {
+    fault: "etcd is away for an hour: what the session's tries cost",
+    handling: "while the watch has no etcd either they are made once a minute, and at once when it has",
+    edits: [
+      {
+        file: "pkg/subnet/subnet-manager.ts",
+        find: 'this.#contact.isLost("watch") ? SESSION_PATIENCE_MS : backoff.next()',
+        replace: "(void SESSION_PATIENCE_MS, backoff.next())",
+      },
+    ],
+    test: { file: LIFE, name: "is asked for once a minute while the watch has no etcd either" },
+  },
 ];
