@@ -51,7 +51,9 @@ async function sectionOf(all: readonly Gaps[], times: number): Promise<string> {
   return [
     `How long a TCP connection between two pods, on which a byte goes there and back every 10 ms, was without an answer while ` +
       `the node of one of them was interrupted, in milliseconds: the median and the range of ${times} times, beside 50 Mbit/s each way. ` +
-      `No connection broke.`,
+      `No connection broke. A data plane that dies again soon after it was opened is opened more and more rarely, which the ` +
+      `rows of the thread and of the tun plane's device show: the shortest time of the first is what a sound node sees, and ` +
+      `the second begins where it ended.`,
     "",
     `| | ${PLANES.join(" | ")} |`,
     `| --- | ${PLANES.map(() => "---").join(" | ")} |`,
