@@ -7,7 +7,6 @@ import { serveHealth } from "../../pkg/agent/health.ts";
 import { createLogger } from "../../pkg/agent/log.ts";
 import { runAgent, type World } from "../../pkg/agent/run-agent.ts";
 import { managerWishes, type ManagerWishes, tellManager } from "../../pkg/agent/service-manager.ts";
-import { serveApi } from "../../pkg/api/server.ts";
 import type { LogLevels, Setting } from "../../pkg/api/setting.ts";
 import { systemClock } from "../../pkg/base/clock.ts";
 import { ConfigError, describeError } from "../../pkg/base/errors.ts";
@@ -25,6 +24,7 @@ import { Prober } from "../../pkg/probe/prober.ts";
 import { targetsOf } from "../../pkg/probe/target.ts";
 import { tcpProbe } from "../../pkg/probe/tcp.ts";
 import { EtcdRegistry } from "../../pkg/subnet/etcd-registry.ts";
+import { LazyRegistry } from "../../pkg/subnet/lazy-registry.ts";
 import { threadSeconds } from "../../pkg/sys/thread-time.ts";
 import { NotifySocket } from "../../pkg/sys/notify-socket.ts";
 
@@ -91,7 +91,7 @@ async function run(config: AgentConfig, self: Self, signal: AbortSignal): Promis
   const clock = systemClock;
   const random = Math.random;
   const host = new LinuxHost({ execute: executeBySpawn(process.env) });
-  const registry = await EtcdRegistry.open(config.etcd, { clock, random });
+  const registry = new LazyRegistry(() => EtcdRegistry.open(config.etcd, { clock, random }));
   try {
     const openDataplane = dataplanes(config, host, log);
     const observations = new Observations();
@@ -130,6 +130,7 @@ function servicesOf(config: AgentConfig, { log, recentLog }: Self, observations:
     ...deps,
   });
   const api: Service = async (source, signal) => {
+    const { serveApi } = await import("../../pkg/api/server.ts");
     const server = await serveApi({
       socket: join(runDir, "twilld.sock"),
       source,

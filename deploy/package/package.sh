@@ -64,7 +64,7 @@ programs() { # ARCH TOP
   mv "$work/$1/runtime/node_modules/node-linux-$cpu/bin/node" "$2/bin/node"
   mv "$work/$1/runtime/node_modules/node-linux-$cpu/LICENSE" "$2/LICENSE.node"
 
-  cp dist/twilld/main.js dist/twilld/packet-loop.js "$2/dist/twilld/"
+  cp dist/twilld/*.js "$2/dist/twilld/"
   cp dist/twillctl.cjs dist/twillctl-ui.html dist/twill-cni.cjs "$2/dist/"
   # The launchers of a checkout look for Node there.
   cp bin/twilld bin/twillctl bin/twill-cni "$2/bin/"

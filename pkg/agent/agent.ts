@@ -63,6 +63,10 @@ const STOP_PLANE_MS = 500;
 // A packet loop turns once a second at least.
 const LOOP_PATIENCE_MS = 5_000;
 
+// How long everything else waits for the pods to have their network back: loading what serves it and what speaks to etcd
+// keeps this thread busy for some hundred milliseconds.
+const RESTORE_MS = 1_000;
+
 const SAVE_DELAY_MS = 1_000;
 
 const AFTER_WELCOME_MS = 250;
@@ -91,6 +95,7 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
   readonly #packetLoops = new PacketLoops(LOOP_PATIENCE_MS);
   #free: { leases: readonly Lease[]; network: NetworkConfig; subnets: Measurements["freeSubnets"] } | undefined;
   #running = false;
+  readonly #restored = Promise.withResolvers<void>();
   #leaving = false;
   readonly #left = new AbortController();
 
@@ -147,13 +152,23 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
     stateFile.save(this.#state);
     this.#announce();
     const unsubscribe = [subnets.table.onChange(this.#onLeases), subnets.onChange(this.#onChange)];
+    // What a node does beside carrying packets is loaded and started when it carries them.
+    const later =
+      (loop: (inner: AbortSignal) => Promise<void>) =>
+      async (inner: AbortSignal): Promise<void> => {
+        await Promise.race([this.#restored.promise, sleep(clock, RESTORE_MS, inner)]);
+        if (!inner.aborted) await loop(inner);
+      };
     const loops = [
-      ...services.map((service) => (inner: AbortSignal) => service(this, inner)),
-      (inner: AbortSignal) => this.#membership.join(inner),
+      async (inner: AbortSignal): Promise<void> => {
+        await this.#restore(inner);
+        await this.#membership.join(inner);
+      },
       (inner: AbortSignal) => this.#reconcile.run(inner),
-      (inner: AbortSignal) => this.#parts.watchHost(inner, this.#onHostEvent),
-      (inner: AbortSignal) => watchFile(config.subnetFile, this.#announce, { signal: inner, clock, log }),
-      (inner: AbortSignal) => this.#saveLoop(inner),
+      ...services.map((service) => later((inner) => service(this, inner))),
+      later((inner) => this.#parts.watchHost(inner, this.#onHostEvent)),
+      later((inner) => watchFile(config.subnetFile, this.#announce, { signal: inner, clock, log })),
+      later((inner) => this.#saveLoop(inner)),
     ];
     try {
       const onLate = (): void => log.warn("something does not stop, leaving it behind");
@@ -328,6 +343,14 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
       }
       throw error;
     }
+  }
+
+  async #restore(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#parts;
+    if (await this.#membership.restore(signal)) {
+      await Promise.race([this.#overlay.carrying, sleep(clock, RESTORE_MS, signal)]);
+    }
+    this.#restored.resolve();
   }
 
   async #pass(scope: Scope): Promise<readonly string[]> {

@@ -99,10 +99,33 @@ export class Membership {
     }
   }
 
+  /**
+   * Opens the data plane for what the last run knew, etcd unasked. Resolves to whether there was anything of use. Throws
+   * as join does.
+   */
+  async restore(signal: AbortSignal): Promise<boolean> {
+    const { cluster, subnets, overlay, log } = this.#parts;
+    if (!cluster) return false;
+    let network: NetworkConfig;
+    try {
+      network = parseNetworkConfig(cluster.network);
+      const lease = ownLeaseOf(cluster);
+      subnets.table.setOwn(lease);
+      subnets.table.setNetwork(network.network);
+      subnets.table.applySnapshot(cluster.rows, cluster.revision);
+      this.#restored = { lease, expiresAt: cluster.expiresAt };
+    } catch (error) {
+      log.warn("cannot start from what the last run knew, waiting for etcd", { err: error });
+      return false;
+    }
+    await overlay.use(network, signal);
+    this.#parts.changed();
+    return true;
+  }
+
   /** The way in, and then staying in until the signal aborts. Throws a DataplaneError when this host cannot take part. */
   async join(signal: AbortSignal): Promise<void> {
     const { subnets, overlay } = this.#parts;
-    await this.#startFromLastRun(signal);
     const unsubscribe = subnets.onChange(() => (this.#etcdWasAway ||= subnets.registryState !== undefined));
     const network = await subnets.networkConfig(signal);
     await overlay.use(network, signal);
@@ -162,25 +185,6 @@ export class Membership {
     if (!this.#restored || !this.#etcdWasAway) return false;
     const { expiresAt } = this.#restored;
     return expiresAt === 0 || this.#parts.clock.wall() < expiresAt;
-  }
-
-  async #startFromLastRun(signal: AbortSignal): Promise<void> {
-    const { cluster, subnets, overlay, log } = this.#parts;
-    if (!cluster) return;
-    let network: NetworkConfig;
-    try {
-      network = parseNetworkConfig(cluster.network);
-      const lease = ownLeaseOf(cluster);
-      subnets.table.setOwn(lease);
-      subnets.table.setNetwork(network.network);
-      subnets.table.applySnapshot(cluster.rows, cluster.revision);
-      this.#restored = { lease, expiresAt: cluster.expiresAt };
-    } catch (error) {
-      log.warn("cannot start from what the last run knew, waiting for etcd", { err: error });
-      return;
-    }
-    await overlay.use(network, signal);
-    this.#parts.changed();
   }
 
   // A node whose address is in use, or for which no subnet is left, waits: either may change without a restart.

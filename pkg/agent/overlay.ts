@@ -78,12 +78,15 @@ export class Overlay {
   readonly #reopen: Backoff;
   #openedAt = 0;
   #fresh = false;
+  /** Whether the underlay has been looked at for the pass to come. */
+  #looked = false;
   /** What the last data plane died of, until another may be opened. */
   #death: string | undefined;
   #cancelReopen: () => void = () => undefined;
   readonly #lock = new Lock();
   #openedOn: Underlay | undefined;
   #closed = false;
+  readonly #carrying = Promise.withResolvers<void>();
   #everSynced = false;
   #underlayProblem: string | undefined;
   #planeProblem: string | undefined;
@@ -113,6 +116,11 @@ export class Overlay {
     return [...this.#trafficProblems, ...this.#parts.trafficDoubts()];
   }
 
+  /** Fulfilled when a pass has brought the data plane in sync for the first time. */
+  get carrying(): Promise<void> {
+    return this.#carrying.promise;
+  }
+
   /** Why pods must not be attached to the data plane; undefined while it carries our lease. */
   blocker(own: Lease | undefined): Blocker | undefined {
     if (own && this.synced === own.key) return undefined;
@@ -127,12 +135,11 @@ export class Overlay {
   use(network: NetworkConfig, signal: AbortSignal): Promise<void> {
     return this.#lock.run(async () => {
       if (this.network && formatNetworkConfig(this.network) === formatNetworkConfig(network)) return;
-      const underlay = await this.#waitForUnderlay(familiesOf(network), signal);
       if (this.plane) {
         this.#parts.log.info("the network config has changed since the last run, opening the data plane anew");
-        await this.#shut();
       }
-      await this.#open(network, underlay);
+      await this.#open(network, () => this.#waitForUnderlay(familiesOf(network), signal));
+      this.#looked = true;
       signal.throwIfAborted();
     });
   }
@@ -196,48 +203,60 @@ export class Overlay {
     table: () => readonly Lease[],
     scope: Scope,
   ): Promise<void> {
-    const known = scope === "leases" && this.#underlayProblem === undefined ? this.underlay : undefined;
+    const seen = scope === "leases" || this.#looked;
+    this.#looked = false;
+    const known = seen && this.#underlayProblem === undefined ? this.underlay : undefined;
     const underlay = known ?? (await this.#lookAtUnderlay(familiesOf(network)));
     if (this.plane && this.#openedOn && !sameAddresses(this.#openedOn, underlay)) {
       this.#parts.log.info("the underlay has another address, opening the data plane anew");
       await this.#shut();
     }
-    const plane = this.plane ?? (await this.#open(network, underlay));
+    const plane = this.plane ?? (await this.#open(network, () => Promise.resolve(underlay)));
     const outcome = await plane.reconcile({ own, peers: this.#ofOurWire(table()), underlay });
     if (this.plane !== plane) throw new Error(this.#death ?? "the data plane was closed");
     this.attrs = outcome.attrs;
     this.peers = outcome.peers;
     this.synced = own.key;
     this.#everSynced = true;
+    this.#carrying.resolve();
   }
 
   #ofOurWire(table: readonly Lease[]): readonly Lease[] {
     return table.filter((lease) => lease.attrs.backendType === this.attrs?.backendType);
   }
 
-  async #open(network: NetworkConfig, underlay: Underlay): Promise<Dataplane> {
+  // What the data plane has to load is loaded while the underlay is found.
+  async #open(network: NetworkConfig, findUnderlay: () => Promise<Underlay>): Promise<Dataplane> {
     if (this.#death !== undefined) throw new Error(this.#death);
     await this.#adoptVteps(network);
     const vtepMac = mapFamilies(network.network, (_, family) => this.vtepMac[family]);
     const plane = this.#parts.openDataplane(network, vtepMac);
-    const attrs = await plane.open(underlay);
-    if (this.#closed) {
+    try {
+      const underlay = await findUnderlay();
+      await this.#shut();
+      const attrs = await plane.open(underlay);
+      if (this.#closed) throw new Error("the agent has stopped");
+      this.#use(plane, { network, underlay, attrs });
+    } catch (error) {
       await plane.close();
-      throw new Error("the agent has stopped");
+      throw error;
     }
+    return plane;
+  }
+
+  #use(plane: Dataplane, on: { network: NetworkConfig; underlay: Underlay; attrs: PlaneAttrs }): void {
     this.plane = plane;
-    this.network = network;
-    this.underlay = underlay;
-    this.attrs = attrs;
+    this.network = on.network;
+    this.underlay = on.underlay;
+    this.attrs = on.attrs;
     this.planeName = plane.name;
-    this.#openedOn = underlay;
+    this.#openedOn = on.underlay;
     this.#openedAt = this.#parts.clock.now();
     this.#fresh = true;
     plane.done.then(
       () => this.#onEnd(plane, new Error("it ended by itself")),
       (error: unknown) => this.#onEnd(plane, error),
     );
-    return plane;
   }
 
   // Somebody deleted its device, or the packet loop has a defect. What it leaves behind is made good by a new one.

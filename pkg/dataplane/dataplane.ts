@@ -45,7 +45,7 @@ export interface Dataplane {
   /** Fulfilled after close, rejected if the plane died. */
   readonly done: Promise<void>;
 
-  /** Idempotent. Keeps kernel state: pods keep their network over a restart. */
+  /** Idempotent, and for one that was never opened as well. Keeps kernel state: pods keep their network over a restart. */
   close(): Promise<void>;
 }
 

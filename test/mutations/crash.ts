@@ -38,7 +38,7 @@ export const CRASH: readonly Mutation[] = [
     fault: "kill -9 under load while etcd is down",
     handling: "the data plane starts from state.json, and takes over what stands in the kernel",
     edits: [
-      { file: "pkg/agent/membership.ts", find: "await this.#startFromLastRun(signal);", replace: "void signal;" },
+      { file: "pkg/agent/membership.ts", find: "if (!cluster) return false;", replace: "if (signal) return false;" },
     ],
     test: {
       file: INTERRUPTIONS,
@@ -46,6 +46,18 @@ export const CRASH: readonly Mutation[] = [
       name: "kill -9 and start, etcd down",
       writtenIn: "test/reliability/interruptions.ts",
     },
+  },
+  {
+    fault: "restart: what a node does beside carrying packets takes longer to load than the packet loop",
+    handling: "it waits until the data plane carries what the last run knew",
+    edits: [
+      {
+        file: "pkg/agent/agent.ts",
+        find: "        await Promise.race([this.#restored.promise, sleep(clock, RESTORE_MS, inner)]);\n",
+        replace: "",
+      },
+    ],
+    test: { file: RESTART, name: "until the table of the last run is programmed" },
   },
   {
     fault: "restart",

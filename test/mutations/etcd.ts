@@ -37,8 +37,8 @@ export const ETCD: readonly Mutation[] = [
     edits: [
       {
         file: "pkg/agent/membership.ts",
-        find: "await this.#startFromLastRun(signal);",
-        replace: "",
+        find: "if (!cluster) return false;",
+        replace: "if (signal) return false;",
       },
     ],
     test: { file: "test/sim/agent-restart.test.ts", name: "with etcd down it carries packets from the last table" },

@@ -160,6 +160,27 @@ describe.skipIf(process.getuid?.() !== 0)("on the kernel (needs root for network
       check();
     });
 
+    test("routes to a peer when the packet loop knows it, and no sooner", async () => {
+      const late = `await new Promise((resolve) => setTimeout(resolve, 700)); await import("${WORKER.href}")`;
+      const slow = makePlane(netns, { worker: new URL(`data:text/javascript,${late}`) });
+      opened.push(slow);
+      await slow.open(underlay);
+      const done = slow.reconcile({ own: lease(1), peers: [lease(2)], underlay });
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      expect(routes()).toEqual([]);
+      await done;
+      expect(routes()).toEqual(["10.5.2.0/24 scope link"]);
+    });
+
+    test("says so when its packet loop cannot be loaded", async () => {
+      const broken = makePlane(netns, { worker: new URL("data:text/javascript,throw new Error('no such thing')") });
+      opened.push(broken);
+      await broken.open(underlay);
+      const done = broken.reconcile({ own: lease(1), peers: [], underlay });
+      await expect(done).rejects.toThrow("the packet loop died");
+      await expect(broken.done).rejects.toThrow("the packet loop died");
+    });
+
     test("puts back what somebody else changed, and takes away what does not belong", async () => {
       await plane.open(underlay);
       const want = { own: lease(1), peers: [lease(2), lease(3)], underlay };

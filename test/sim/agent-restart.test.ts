@@ -114,6 +114,52 @@ test("with etcd down it carries packets from the last table, and catches up with
   expect(a.log.sentences("warn")).not.toContain("not ready, no new pods");
 });
 
+describe("what carries packets comes first: nothing else is begun", () => {
+  /** A node that comes back, and whose data plane is busy until it is let go. */
+  async function busy(): Promise<{
+    node: SimNode;
+    begun: () => [services: boolean, etcd: boolean];
+    letGo: () => void;
+  }> {
+    cluster.config();
+    const node = cluster.node(1);
+    await node.start();
+    await cluster.clock.advance(2_000);
+    await node.stop();
+    const { promise, resolve: letGo } = Promise.withResolvers<void>();
+    node.prepare = (plane) => {
+      const reconcile = plane.reconcile.bind(plane);
+      plane.reconcile = (want) => promise.then(() => reconcile(want));
+    };
+    const { agent } = node;
+    await node.start();
+    // The simulation's service tells of the agent that it serves.
+    const begun = (): [boolean, boolean] => [
+      node.agent !== agent,
+      node.log.sentences("info").includes("lease taken over"),
+    ];
+    return { node, begun, letGo };
+  }
+
+  test("until the table of the last run is programmed", async () => {
+    const { node, begun, letGo } = await busy();
+    await cluster.clock.advance(900);
+    expect(begun()).toEqual([false, false]);
+    letGo();
+    await cluster.clock.advance(0);
+    expect(begun()).toEqual([true, true]);
+    expect(node.ready).toBe(true);
+  });
+
+  test("for a second at most: then who asks the agent is answered", async () => {
+    const { begun, letGo } = await busy();
+    await cluster.clock.advance(1_000);
+    expect(begun()[0]).toBe(true);
+    letGo();
+    await cluster.clock.advance(0);
+  });
+});
+
 test("with etcd down and the lease run out it carries packets and hands out nothing new", async () => {
   cluster.config();
   const times = { leaseTtl: 120, renewMargin: 60 };

@@ -12,7 +12,7 @@ import { Transmit } from "./transmit.ts";
 import type { TunnelGso } from "./tunnel-gso.ts";
 
 // A sleep ends at the latest after this, so that loop_turns tells an idle loop from a stuck one.
-const LONGEST_SLEEP_MS = 1000;
+export const LONGEST_SLEEP_MS = 1000;
 
 /** What one loop carries: from the pods ("transmit"), to them ("receive"), or both ways. */
 export type Side = "both" | "transmit" | "receive";

@@ -92,10 +92,16 @@ export class TunDataplane implements Dataplane {
     this.#settleDone = { resolve, reject };
     // Whoever runs the plane waits for `done`; until then a rejection must not count as unhandled.
     promise.catch(() => {});
+    // A thread takes a tenth of a second to load, which is then over when the ends are open.
+    const onStepDown = (refused: string): void => {
+      log.warn("the kernel refuses an offload, going on without it", { offload: refused });
+    };
+    this.#threads = Array.from({ length: options.threads }, () => new LoopThread(options.worker, onStepDown));
+    for (const thread of this.#threads) thread.ended.catch((error: unknown) => this.#settleDone.reject(error));
   }
 
   async open(underlay: Underlay): Promise<PlaneAttrs> {
-    const { backend, offload, log, worker, threads, plainUdp = false } = this.#options;
+    const { backend, offload, plainUdp = false } = this.#options;
     const { vni, port } = backend;
     const ends = await this.#openEnds(
       { name: this.device, vni, port, families: this.#families, offload, plainUdp },
@@ -111,12 +117,12 @@ export class TunDataplane implements Dataplane {
       tunnel: tunnel?.data,
       port,
     };
-    const onStepDown = (refused: string): void => {
-      log.warn("the kernel refuses an offload, going on without it", { offload: refused });
-    };
-    const sides: readonly Side[] = threads === 2 && sockets ? ["transmit", "receive"] : ["both"];
-    this.#threads = sides.map((side) => new LoopThread(worker, { ...data, side }, onStepDown));
-    for (const thread of this.#threads) thread.ended.catch((error: unknown) => this.#settleDone.reject(error));
+    const both = this.#threads.length === 2 && sockets !== undefined;
+    const sides: readonly Side[] = both ? ["transmit", "receive"] : ["both"];
+    const spare = this.#threads.slice(sides.length);
+    this.#threads = this.#threads.slice(0, sides.length);
+    await Promise.all(spare.map((thread) => thread.stop()));
+    for (const [i, side] of sides.entries()) this.#threads[i]?.carry({ ...data, side });
     this.#ends = ends;
     this.forwards = tunnel ? [tunnel.name] : [];
     return this.#describe(underlay);
@@ -157,12 +163,12 @@ export class TunDataplane implements Dataplane {
   }
 
   async reconcile(want: Want): Promise<Outcome> {
-    if (this.#threads.length === 0)
-      throw new Error(this.#closed ? "the data plane is closed" : "the data plane is not open");
+    if (!this.#ends) throw new Error(this.#closed ? "the data plane is closed" : "the data plane is not open");
     const attrs = this.#describe(want.underlay);
     const { rows, states } = peerRows(want, this.#families, this.#options.network, this.#slots);
     // The loop knows a peer before the kernel routes to it, and until the kernel has stopped: nothing falls between.
     this.#post(this.#table(want, rows));
+    await Promise.race([this.done, Promise.all(this.#threads.map((thread) => thread.running))]);
     const outcome = new Map<LeaseKey, PeerState>(states);
     const problems = await reconcileKernel(this.#options.host, {
       name: this.device,

@@ -1,0 +1,70 @@
+import { expect, test } from "vitest";
+import { registryContract } from "../../test/contract/registry.ts";
+import { FakeClock } from "../base/fake-clock.ts";
+import { LazyRegistry } from "./lazy-registry.ts";
+import { MemoryEtcd } from "./memory-etcd.ts";
+import { MemoryRegistry } from "./memory-registry.ts";
+
+registryContract("LazyRegistry", async (relistMs) => {
+  const clock = new FakeClock();
+  const etcd = new MemoryEtcd(clock, { relistMs });
+  return {
+    connect: async (prefix) => {
+      const opened = new MemoryRegistry(etcd, prefix);
+      const set = (cutOff: boolean) => () => {
+        opened.cutOff = cutOff;
+      };
+      const registry = new LazyRegistry(async () => opened);
+      return { registry, cutOff: set(true), blackHole: set(true), heal: set(false) };
+    },
+    stop: async () => {
+      etcd.down = true;
+    },
+    start: async () => {
+      etcd.down = false;
+    },
+    startEmpty: async () => {
+      etcd.wipe();
+      etcd.down = false;
+    },
+    compact: async () => etcd.compact(),
+    pass: (ms) => clock.advance(ms),
+    close: async () => etcd.close(),
+  };
+});
+
+/** A registry in memory that counts how often it was opened. */
+function counted(): { lazy: LazyRegistry; opens: () => number; etcd: MemoryEtcd } {
+  const etcd = new MemoryEtcd(new FakeClock());
+  let opens = 0;
+  const lazy = new LazyRegistry(async () => {
+    opens++;
+    return new MemoryRegistry(etcd);
+  });
+  return { lazy, opens: () => opens, etcd };
+}
+
+test("it is opened when it is first asked, once", async () => {
+  const { lazy, opens, etcd } = counted();
+  expect(opens()).toBe(0);
+  await Promise.all([lazy.get("config"), lazy.list()]);
+  await lazy.get("config");
+  expect(opens()).toBe(1);
+  lazy.close();
+  etcd.close();
+});
+
+test("one that nobody has asked is not opened to be closed, nor after", async () => {
+  const { lazy, opens, etcd } = counted();
+  lazy.close();
+  await expect(lazy.get("config")).rejects.toThrow("the registry is closed");
+  expect(opens()).toBe(0);
+  etcd.close();
+});
+
+test("why it cannot be opened is what every call throws", async () => {
+  const lazy = new LazyRegistry(() => Promise.reject(new Error("the file ca.pem cannot be read")));
+  await expect(lazy.get("config")).rejects.toThrow("ca.pem");
+  await expect(lazy.grant(60)).rejects.toThrow("ca.pem");
+  lazy.close();
+});
