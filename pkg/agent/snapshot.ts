@@ -23,13 +23,21 @@ export function underlayStatus(underlay: Underlay): UnderlayStatus {
   return { interface: underlay.name, mtu: underlay.mtu, publicIps: texts(underlay.publicIp, formatAddr) };
 }
 
+// A lease is never changed, but asked for at every look at a thousand of them.
+const statuses = new WeakMap<Lease, LeaseStatus>();
+
 /** `own` is our lease's key and when it runs out (milliseconds since 1970, 0: never or not known). */
 export function leaseStatus(
   lease: Lease,
   own: { readonly key: LeaseKey; readonly expiresAt: number } | undefined,
 ): LeaseStatus {
+  let status = statuses.get(lease);
+  if (!status) statuses.set(lease, (status = describe(lease)));
+  return lease.key === own?.key ? { ...status, own: true, expiresAt: own.expiresAt } : status;
+}
+
+function describe(lease: Lease): LeaseStatus {
   const { attrs } = lease;
-  const isOwn = lease.key === own?.key;
   return {
     key: lease.key,
     subnets: texts(lease.subnet, formatPrefix),
@@ -39,8 +47,8 @@ export function leaseStatus(
     nodeId: attrs.nodeId ?? "",
     nodeName: attrs.nodeName ?? "",
     leaseId: lease.leaseId,
-    expiresAt: isOwn ? own.expiresAt : 0,
-    own: isOwn,
+    expiresAt: 0,
+    own: false,
     vtepMacs: texts(attrs.vtep, ({ mac }) => String(mac)),
   };
 }

@@ -3,7 +3,7 @@ import type { Measurements, MetricsSource } from "../api/measurements.ts";
 import type { PeerProbe } from "../api/probe.ts";
 import type { Status } from "../api/status.ts";
 import { splitCounters } from "./counter-names.ts";
-import { Page, type Row } from "./page.ts";
+import { Page, type Row, written } from "./page.ts";
 import { PeerPlaces } from "./peer-places.ts";
 
 export interface MetricsParts {
@@ -144,16 +144,13 @@ function aboutPeers(page: Page, { peers }: Status, probes: readonly PeerProbe[],
   page.gauge("twill_probed_peers", "Peers by whether they answer.", count(probes, PROBE_STATES));
 
   const shares = places.assign(peers);
+  const labels = new Map(shares.map(({ key, subnet, node }) => [key, written({ subnet, node })]));
   const traffic = (pick: "packets" | "bytes", direction: "tx" | "rx"): Row[] =>
-    shares.map((share) => [
-      { subnet: share.subnet, node: share.node, direction },
-      Number(direction === "tx" ? share[pick].tx : share[pick].rx),
-    ]);
+    shares.map((share) => [`${labels.get(share.key)},direction="${direction}"`, Number(share[pick][direction])]);
   const both = (pick: "packets" | "bytes") => [...traffic(pick, "tx"), ...traffic(pick, "rx")];
   page.counter("twill_peer_packets_total", "Inner packets carried to and from a peer.", both("packets"));
   page.counter("twill_peer_bytes_total", "Bytes of inner packets carried to and from a peer.", both("bytes"));
 
-  const labels = new Map(shares.map(({ key, subnet, node }) => [key, { subnet, node }]));
   const known = probes.flatMap((probe) => {
     const label = labels.get(probe.key);
     return label && probe.sent > 0 ? [{ probe, label }] : [];
@@ -172,7 +169,9 @@ function aboutPeers(page: Page, { peers }: Status, probes: readonly PeerProbe[],
   page.gauge(
     "twill_peer_answers",
     "Whether a peer answers, over the overlay and, where it does not, on the underlay.",
-    known.flatMap(({ probe, label }) => answersOf(probe).map(([over, yes]) => [{ ...label, over }, Number(yes)])),
+    known.flatMap(({ probe, label }) =>
+      answersOf(probe).map(([over, yes]) => [`${label},over="${over}"`, Number(yes)] as const),
+    ),
   );
   page.gauge(
     "twill_peer_path_mtu_bytes",

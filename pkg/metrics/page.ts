@@ -2,13 +2,12 @@
 // hashes labels at each; ours are read elsewhere and live for one scrape, of ten thousand series in a large cluster.
 
 export type Labels = Readonly<Record<string, string>>;
-export type Row = readonly [Labels, number];
+/** Labels, or their text as `written` gives it; and the value. */
+export type Row = readonly [Labels | string, number];
 
 /** One scrape's text, metric by metric. */
 export class Page {
   readonly #lines: string[] = [];
-  /** Of each label value, as it is written: nearly all are those of a peer, which come again in every metric. */
-  readonly #written = new Map<string, string>();
 
   get text(): string {
     return this.#lines.join("\n");
@@ -24,22 +23,21 @@ export class Page {
 
   #metric(name: string, type: string, help: string, rows: readonly Row[]): void {
     this.#lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
-    for (const [labels, value] of rows) this.#lines.push(`${name}${this.#labels(labels)} ${value}`);
+    for (const [labels, value] of rows) {
+      const text = typeof labels === "string" ? labels : written(labels);
+      this.#lines.push(text === "" ? `${name} ${value}` : `${name}{${text}} ${value}`);
+    }
     this.#lines.push("");
   }
+}
 
-  #labels(labels: Labels): string {
-    let text = "";
-    for (const name in labels) text += `${text === "" ? "{" : ","}${name}="${this.#value(labels[name] ?? "")}"`;
-    return text === "" ? "" : `${text}}`;
-  }
+/** Labels as they stand between braces: for those that come again in many metrics. */
+export function written(labels: Labels): string {
+  return Object.entries(labels)
+    .map(([name, value]) => `${name}="${escaped(value)}"`)
+    .join();
+}
 
-  #value(value: string): string {
-    let written = this.#written.get(value);
-    if (written === undefined) {
-      written = value.replaceAll(/[\\"]/g, String.raw`\$&`).replaceAll("\n", String.raw`\n`);
-      this.#written.set(value, written);
-    }
-    return written;
-  }
+function escaped(value: string): string {
+  return value.replaceAll(/[\\"]/g, String.raw`\$&`).replaceAll("\n", String.raw`\n`);
 }
