@@ -1,37 +1,14 @@
 import { expect, test } from "vitest";
+import { memoryStore } from "../../test/contract/memory-store.ts";
 import { registryContract } from "../../test/contract/registry.ts";
 import { FakeClock } from "../base/fake-clock.ts";
 import { LazyRegistry } from "./lazy-registry.ts";
 import { MemoryEtcd } from "./memory-etcd.ts";
 import { MemoryRegistry } from "./memory-registry.ts";
 
-registryContract("LazyRegistry", async (relistMs) => {
-  const clock = new FakeClock();
-  const etcd = new MemoryEtcd(clock, { relistMs });
-  return {
-    connect: async (prefix) => {
-      const opened = new MemoryRegistry(etcd, prefix);
-      const set = (cutOff: boolean) => () => {
-        opened.cutOff = cutOff;
-      };
-      const registry = new LazyRegistry(async () => opened);
-      return { registry, cutOff: set(true), blackHole: set(true), heal: set(false) };
-    },
-    stop: async () => {
-      etcd.down = true;
-    },
-    start: async () => {
-      etcd.down = false;
-    },
-    startEmpty: async () => {
-      etcd.wipe();
-      etcd.down = false;
-    },
-    compact: async () => etcd.compact(),
-    pass: (ms) => clock.advance(ms),
-    close: async () => etcd.close(),
-  };
-});
+registryContract("LazyRegistry", async (relistMs) =>
+  memoryStore(relistMs, (opened) => new LazyRegistry(async () => opened)),
+);
 
 /** A registry in memory that counts how often it was opened. */
 function counted(): { lazy: LazyRegistry; opens: () => number; etcd: MemoryEtcd } {

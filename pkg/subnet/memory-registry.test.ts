@@ -1,36 +1,12 @@
 import { expect, test } from "vitest";
+import { memoryStore } from "../../test/contract/memory-store.ts";
 import { registryContract } from "../../test/contract/registry.ts";
 import { FakeClock } from "../base/fake-clock.ts";
 import { MemoryEtcd } from "./memory-etcd.ts";
 import { MemoryRegistry } from "./memory-registry.ts";
 import { RegistryUnavailableError } from "./registry.ts";
 
-registryContract("MemoryRegistry", async (relistMs) => {
-  const clock = new FakeClock();
-  const etcd = new MemoryEtcd(clock, { relistMs });
-  return {
-    connect: async (prefix) => {
-      const registry = new MemoryRegistry(etcd, prefix);
-      const set = (cutOff: boolean) => () => {
-        registry.cutOff = cutOff;
-      };
-      return { registry, cutOff: set(true), blackHole: set(true), heal: set(false) };
-    },
-    stop: async () => {
-      etcd.down = true;
-    },
-    start: async () => {
-      etcd.down = false;
-    },
-    startEmpty: async () => {
-      etcd.wipe();
-      etcd.down = false;
-    },
-    compact: async () => etcd.compact(),
-    pass: (ms) => clock.advance(ms),
-    close: async () => etcd.close(),
-  };
-});
+registryContract("MemoryRegistry", async (relistMs) => memoryStore(relistMs, (registry) => registry));
 
 test("no timer is left when everything is closed", async () => {
   const clock = new FakeClock();
