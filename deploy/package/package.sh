@@ -37,6 +37,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
+# The parts of twilld have names by their contents: those of an older build lie beside them.
+: >"$work/begun"
 npm run --silent build
 
 # The programs with what they need: the same tree as in a checkout after `npm ci && npm run build`, so that whatever
@@ -64,7 +66,7 @@ programs() { # ARCH TOP
   mv "$work/$1/runtime/node_modules/node-linux-$cpu/bin/node" "$2/bin/node"
   mv "$work/$1/runtime/node_modules/node-linux-$cpu/LICENSE" "$2/LICENSE.node"
 
-  cp dist/twilld/*.js "$2/dist/twilld/"
+  find dist/twilld -name '*.js' -newer "$work/begun" -exec cp {} "$2/dist/twilld/" \;
   cp dist/twillctl.cjs dist/twillctl-ui.html dist/twill-cni.cjs "$2/dist/"
   # The launchers of a checkout look for Node there.
   cp bin/twilld bin/twillctl bin/twill-cni "$2/bin/"

@@ -8,7 +8,7 @@ const LOST_IN_A_ROW = 3;
 
 /** What is known of one peer so far. */
 export class PeerRecord {
-  target: ProbeTarget;
+  #target: ProbeTarget;
   /** When it was last asked, on the clock that never jumps. */
   askedAt = Number.NEGATIVE_INFINITY;
   /** When its path was last measured. */
@@ -20,13 +20,26 @@ export class PeerRecord {
   #rttMs = 0;
   #lastSeen = 0;
   #missed = 0;
-  /** When the echoes began to be lost, and how many packets had come from the peer by then. */
-  #silence: { readonly since: number; readonly received: bigint | undefined } | undefined;
+  /**
+   * Since when echoes are lost, and how many packets had come from the peer at the last one. Not counted before that one's
+   * time was over: what had been on its way when the silence began would pass for what came through it.
+   */
+  #silence: { readonly since: number; received: bigint | undefined; arrivedAt: number } | undefined;
   /** Of the last echoes, the newest last: whether they came back. */
   readonly #window: boolean[] = [];
 
   constructor(target: ProbeTarget) {
-    this.target = target;
+    this.#target = target;
+  }
+
+  get target(): ProbeTarget {
+    return this.#target;
+  }
+
+  /** The same peer, as it is now. */
+  see(target: ProbeTarget): void {
+    this.#target = target;
+    if (this.#silence) this.#silence.received ??= target.received;
   }
 
   get state(): ProbeState {
@@ -55,7 +68,9 @@ export class PeerRecord {
   missed(underlay: boolean, wall: number): void {
     this.#count(false);
     this.#missed++;
-    this.#silence ??= { since: wall, received: this.target.received };
+    const { received } = this.#target;
+    if (!this.#silence) this.#silence = { since: wall, received: undefined, arrivedAt: Number.NEGATIVE_INFINITY };
+    else if (this.#arrives(received)) Object.assign(this.#silence, { received, arrivedAt: wall });
     if (this.#missed >= LOST_IN_A_ROW) this.#enter(underlay ? "overlay-down" : "down", wall);
   }
 
@@ -68,7 +83,7 @@ export class PeerRecord {
 
   /** `wall` and `patience`, both in milliseconds: now, and in what time a peer that lives has sent something. */
   plain(wall: number, patience: number): PeerProbe {
-    const { key, overlay, underlay, mtu: wantedMtu } = this.target;
+    const { key, overlay, underlay, mtu: wantedMtu } = this.#target;
     return {
       key,
       overlay: overlay ? formatAddr(overlay) : "",
@@ -87,11 +102,16 @@ export class PeerRecord {
   }
 
   #inbound(longAgo: number): PeerProbe["inbound"] {
-    const { received } = this.target;
-    if (this.#state !== "overlay-down" || received === undefined || this.#silence?.received === undefined)
-      return "unknown";
-    if (received > this.#silence.received) return "arrives";
-    return this.#silence.since <= longAgo ? "silent" : "unknown";
+    const { received } = this.#target;
+    const silence = this.#silence;
+    if (this.#state !== "overlay-down" || received === undefined || silence?.received === undefined) return "unknown";
+    if (this.#arrives(received) || silence.arrivedAt > longAgo) return "arrives";
+    return silence.since <= longAgo ? "silent" : "unknown";
+  }
+
+  #arrives(received: bigint | undefined): boolean {
+    const before = this.#silence?.received;
+    return received !== undefined && before !== undefined && received > before;
   }
 
   #enter(state: ProbeState, wall: number): void {

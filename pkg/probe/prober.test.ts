@@ -116,6 +116,31 @@ test("a peer whose packets arrive while ours do not is told from one that is sil
   });
 });
 
+test("what was on its way when the silence began does not pass for what comes through it", async () => {
+  await running(1, async ({ echo, clock, prober, targets }) => {
+    await clock.advance(7000);
+    echo.answers.delete("10.5.1.0");
+    const { length } = echo.asked;
+    while (echo.asked.length === length) await clock.advance(10);
+    targets[0] = { ...target(1), received: 5n };
+    await clock.advance(25_000);
+    expect(prober.probes()[0]).toMatchObject({ state: "overlay-down", inbound: "silent" });
+  });
+});
+
+test("a peer whose packets arrive no more is silent after a while", async () => {
+  await running(1, async ({ echo, clock, prober, targets }) => {
+    await clock.advance(7000);
+    echo.answers.delete("10.5.1.0");
+    await clock.advance(25_000);
+    targets[0] = { ...target(1), received: 5n };
+    await clock.advance(7000);
+    expect(prober.probes()[0]).toMatchObject({ state: "overlay-down", inbound: "arrives" });
+    await clock.advance(25_000);
+    expect(prober.probes()[0]).toMatchObject({ state: "overlay-down", inbound: "silent" });
+  });
+});
+
 test("by hand: one node by its name, a pod with its node, and nobody", async () => {
   await running(2, async ({ echo, clock, prober }) => {
     await clock.advance(6100);

@@ -107,7 +107,7 @@ export class Prober implements ProbeSource {
     for (const key of this.#records.keys()) if (!keys.has(key)) this.#records.delete(key);
     for (const target of targets) {
       const record = this.#records.get(target.key);
-      if (record && sameTarget(record.target, target)) record.target = target;
+      if (record && sameTarget(record.target, target)) record.see(target);
       else this.#records.set(target.key, new PeerRecord(target));
     }
   }
@@ -140,7 +140,10 @@ export class Prober implements ProbeSource {
 
   // As often as it takes to be sure, and then the path.
   async #askNow(record: PeerRecord): Promise<void> {
-    for (let i = 0; i < TRIES_BY_HAND; i++) await this.#ask(record, true);
+    for (let i = 0; i < TRIES_BY_HAND; i++) {
+      await this.#ask(record, true);
+      if (record.suspicious) this.#refresh();
+    }
     if (record.state === "up") await this.#measure(record);
   }
 
