@@ -67,6 +67,9 @@ const LOOP_PATIENCE_MS = 5_000;
 // keeps this thread busy for some hundred milliseconds.
 const RESTORE_MS = 1_000;
 
+// Until the programs that watch the host listen.
+const WATCH_BEGINS_MS = 1_000;
+
 const SAVE_DELAY_MS = 1_000;
 
 const AFTER_WELCOME_MS = 250;
@@ -166,7 +169,11 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
       },
       (inner: AbortSignal) => this.#reconcile.run(inner),
       ...services.map((service) => later((inner) => service(this, inner))),
-      later((inner) => this.#parts.watchHost(inner, this.#onHostEvent)),
+      later((inner) => {
+        // It does not tell what has changed between the first look and its own beginning.
+        if (this.#membership.restored) this.#reconcile.ring("all", WATCH_BEGINS_MS);
+        return this.#parts.watchHost(inner, this.#onHostEvent);
+      }),
       later((inner) => watchFile(config.subnetFile, this.#announce, { signal: inner, clock, log })),
       later((inner) => this.#saveLoop(inner)),
     ];

@@ -52,6 +52,11 @@ export class Membership {
     this.#parts = parts;
   }
 
+  /** Whether this run began with what the last one knew. */
+  get restored(): boolean {
+    return this.#restored !== undefined;
+  }
+
   /** Our lease: the one that we hold or held last; before etcd has answered, that of the last run. */
   get own(): Lease | undefined {
     return this.#parts.subnets.own ?? this.#restored?.lease;

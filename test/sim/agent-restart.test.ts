@@ -151,6 +151,15 @@ describe("what carries packets comes first: nothing else is begun", () => {
     expect(node.ready).toBe(true);
   });
 
+  test("what changes on the host before it is watched is seen soon after", async () => {
+    const { node, letGo } = await busy();
+    node.setAddress("192.0.2.77/24", "2001:db8::77/64");
+    node.route("0.0.0.0/0", "192.0.2.254");
+    letGo();
+    await cluster.clock.advance(2_000);
+    expect(node.agent.status().underlay?.publicIps).toEqual(["192.0.2.77"]);
+  });
+
   test("for a second at most: then who asks the agent is answered", async () => {
     const { begun, letGo } = await busy();
     await cluster.clock.advance(1_000);
