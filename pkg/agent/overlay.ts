@@ -139,7 +139,8 @@ export class Overlay {
         this.#parts.log.info("the network config has changed since the last run, opening the data plane anew");
       }
       await this.#open(network, () => this.#waitForUnderlay(familiesOf(network), signal));
-      this.#looked = true;
+      // In a first run the pass may come much later, when there is a lease.
+      this.#looked = !this.#parts.isFirstRun;
       signal.throwIfAborted();
     });
   }
