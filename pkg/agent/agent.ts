@@ -360,16 +360,23 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
     this.#restored.resolve();
   }
 
-  async #pass(scope: Scope): Promise<readonly string[]> {
-    const { own, peers } = this.#membership;
-    if (!own || !peers || this.#leaving) return [];
-    const table = (): readonly Lease[] => this.#membership.peers ?? peers;
-    const failures = [...(await this.#overlay.reconcile(own, table, scope))];
+  async #pass(scope: Scope): Promise<readonly string[] | undefined> {
+    if (this.#leaving) return undefined;
+    const problems = await this.#bringAbout(scope);
     this.#announce();
+    if (!problems) return undefined;
+    const failures = [...problems];
     const unpublished = await this.#membership.publish();
     if (unpublished !== undefined) failures.push(unpublished);
     this.#saveWanted.notify();
     return failures;
+  }
+
+  async #bringAbout(scope: Scope): Promise<readonly string[] | undefined> {
+    const { own, peers } = this.#membership;
+    if (!own) return this.#overlay.standBy(scope);
+    if (!peers) return undefined;
+    return this.#overlay.reconcile(own, () => this.#membership.peers ?? peers, scope);
   }
 
   readonly #onLeases = (): void => {

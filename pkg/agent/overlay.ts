@@ -139,8 +139,7 @@ export class Overlay {
         this.#parts.log.info("the network config has changed since the last run, opening the data plane anew");
       }
       await this.#open(network, () => this.#waitForUnderlay(familiesOf(network), signal));
-      // In a first run the pass may come much later, when there is a lease.
-      this.#looked = !this.#parts.isFirstRun;
+      this.#looked = true;
       signal.throwIfAborted();
     });
   }
@@ -159,27 +158,32 @@ export class Overlay {
   }
 
   /**
-   * One pass: this host as it should be. `table` is asked as late as possible. The traffic rules are looked at where they are in the scope or what they say has
-   * changed, the underlay only where something on the host may have.
-   * Resolves to what could not be done, a sentence each.
+   * One pass: this host as it should be. `table` is asked as late as possible. The traffic rules are looked at where they
+   * are in the scope or what they say has changed, the underlay only where something on the host may have.
+   * Resolves to what could not be done, a sentence each; undefined before `use` and after `close`.
    */
-  reconcile(own: Lease, table: () => readonly Lease[], scope: Scope): Promise<readonly string[]> {
-    return this.#lock.run(async () => {
-      const { network } = this;
-      if (!network || this.#closed) return [];
-      try {
-        await this.#reconcilePlane(network, own, table, scope);
-        this.#planeProblem = undefined;
-      } catch (error) {
-        this.synced = undefined;
-        this.#planeProblem = `cannot bring the data plane in sync: ${describeError(error)}`;
-        return [this.#planeProblem];
-      }
+  reconcile(own: Lease, table: () => readonly Lease[], scope: Scope): Promise<readonly string[] | undefined> {
+    return this.#inOnePass(async (network) => {
+      await this.#reconcilePlane(network, own, table, scope);
+      this.#planeProblem = undefined;
       await this.#setTraffic(network, own.subnet, scope);
       // A plane that was just opened may wait for the rules of its devices with a part of its work.
       if (this.#fresh) this.#parts.wake();
       this.#fresh = false;
       return [...this.#peerLog.note(this.peers), ...this.#trafficProblems];
+    });
+  }
+
+  /**
+   * One pass of a node that has no lease yet: the data plane stays open, on the underlay as it is now, and `attrs` are
+   * what a lease may be asked for with. Resolves to what could not be done; undefined where nothing is left to do before
+   * there is a lease.
+   */
+  standBy(scope: Scope): Promise<readonly string[] | undefined> {
+    return this.#inOnePass(async (network) => {
+      await this.#onUnderlay(network, scope);
+      this.#planeProblem = undefined;
+      return undefined;
     });
   }
 
@@ -198,12 +202,40 @@ export class Overlay {
     });
   }
 
+  #inOnePass(
+    pass: (network: NetworkConfig) => Promise<readonly string[] | undefined>,
+  ): Promise<readonly string[] | undefined> {
+    return this.#lock.run(async () => {
+      const { network } = this;
+      if (!network || this.#closed) return undefined;
+      try {
+        return await pass(network);
+      } catch (error) {
+        this.synced = undefined;
+        this.#planeProblem = `cannot bring the data plane in sync: ${describeError(error)}`;
+        return [this.#planeProblem];
+      }
+    });
+  }
+
   async #reconcilePlane(
     network: NetworkConfig,
     own: Lease,
     table: () => readonly Lease[],
     scope: Scope,
   ): Promise<void> {
+    const { plane, underlay } = await this.#onUnderlay(network, scope);
+    const outcome = await plane.reconcile({ own, peers: this.#ofOurWire(table()), underlay });
+    if (this.plane !== plane) throw new Error(this.#death ?? "the data plane was closed");
+    this.attrs = outcome.attrs;
+    this.peers = outcome.peers;
+    this.synced = own.key;
+    this.#everSynced = true;
+    this.#carrying.resolve();
+  }
+
+  // The open data plane, or one opened anew where it has died or the underlay has another address.
+  async #onUnderlay(network: NetworkConfig, scope: Scope): Promise<{ plane: Dataplane; underlay: Underlay }> {
     const seen = scope === "leases" || this.#looked;
     this.#looked = false;
     const known = seen && this.#underlayProblem === undefined ? this.underlay : undefined;
@@ -212,14 +244,7 @@ export class Overlay {
       this.#parts.log.info("the underlay has another address, opening the data plane anew");
       await this.#shut();
     }
-    const plane = this.plane ?? (await this.#open(network, () => Promise.resolve(underlay)));
-    const outcome = await plane.reconcile({ own, peers: this.#ofOurWire(table()), underlay });
-    if (this.plane !== plane) throw new Error(this.#death ?? "the data plane was closed");
-    this.attrs = outcome.attrs;
-    this.peers = outcome.peers;
-    this.synced = own.key;
-    this.#everSynced = true;
-    this.#carrying.resolve();
+    return { plane: this.plane ?? (await this.#open(network, () => Promise.resolve(underlay))), underlay };
   }
 
   #ofOurWire(table: readonly Lease[]): readonly Lease[] {

@@ -9,7 +9,7 @@ let clock: FakeClock;
 let log: MemoryLogger;
 let passes: number;
 let scopes: Scope[];
-let answer: () => Promise<readonly string[]>;
+let answer: () => Promise<readonly string[] | undefined>;
 let loop: ReconcileLoop;
 let stop: AbortController;
 
@@ -20,7 +20,7 @@ beforeEach(() => {
   scopes = [];
   answer = () => Promise.resolve([]);
   stop = new AbortController();
-  const pass = (scope: Scope): Promise<readonly string[]> => {
+  const pass = (scope: Scope): Promise<readonly string[] | undefined> => {
     passes++;
     scopes.push(scope);
     return answer();
@@ -200,3 +200,39 @@ test("what a pass that failed should have looked at is looked at by the next, wh
     await clock.advance(0);
     expect(scopes.at(-1)).not.toBe("all");
   }));
+
+test("what a pass that knew nothing yet should have looked at is looked at by the one that does", () =>
+  running(async () => {
+    await clock.advance(10_000);
+    answer = () => Promise.resolve(undefined);
+    loop.ring("host");
+    await clock.advance(5_000);
+    loop.wake();
+    await clock.advance(5_000);
+    expect(passes).toBe(3); // it is not tried again before somebody asks
+    answer = () => Promise.resolve([]);
+    loop.wake();
+    await clock.advance(0);
+    expect(scopes.slice(1)).toEqual(["host", "host", "host"]);
+    loop.wake();
+    await clock.advance(0);
+    expect(scopes.at(-1)).toBe("leases");
+  }));
+
+test("a pass that knows nothing yet neither heals what had failed nor counts", async () => {
+  const told: number[] = [];
+  const passed = (_: number, failures: number): number => told.push(failures);
+  loop = new ReconcileLoop({ pass: () => answer(), passed, resync: 60_000, clock, random: seededRandom(1), log });
+  answer = () => Promise.resolve(["no route"]);
+  await running(async () => {
+    answer = () => Promise.resolve(undefined);
+    await clock.advance(2_000);
+    expect(log.sentences("info")).toEqual([]);
+    expect(told).toEqual([1]);
+    answer = () => Promise.resolve([]);
+    loop.wake();
+    await clock.advance(0);
+    expect(log.sentences("info")).toEqual(["in sync again"]);
+    expect(told).toEqual([1, 0]);
+  });
+});

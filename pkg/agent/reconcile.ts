@@ -24,9 +24,10 @@ const RANK = { leases: 0, host: 1, all: 2 } as const;
 export interface ReconcileOptions {
   /**
    * Makes what is equal to what should be, once. Resolves to what could not be done, in words, to be tried again soon;
-   * an error thrown means the same.
+   * an error thrown means the same. Undefined: it is not known yet what should be; the pass that will know looks at all
+   * that this one was asked to look at.
    */
-  readonly pass: (scope: Scope) => Promise<readonly string[]>;
+  readonly pass: (scope: Scope) => Promise<readonly string[] | undefined>;
   /** Milliseconds between two passes without a cause. */
   readonly resync: number;
   /** Told of each pass: milliseconds from what asked for it to its end, and how much could not be done. */
@@ -95,17 +96,18 @@ export class ReconcileLoop {
       const wantedSince = this.#wantedSince ?? this.#options.clock.now();
       this.#wantedSince = undefined;
       const failures = await this.#pass();
-      this.#options.passed?.(this.#options.clock.now() - wantedSince, failures.length);
+      if (failures) this.#options.passed?.(this.#options.clock.now() - wantedSince, failures.length);
       if (signal.aborted) break;
-      this.#note(failures);
-      const woken = await this.#wakeup.wait(failures.length > 0 ? this.#backoff.next() : this.#options.resync);
+      if (failures) this.#note(failures);
+      const failed = failures !== undefined && failures.length > 0;
+      const woken = await this.#wakeup.wait(failed ? this.#backoff.next() : this.#options.resync);
       if (!woken) this.#scope = "all";
     }
     this.#cancelBell?.();
     signal.removeEventListener("abort", this.wake);
   }
 
-  async #pass(): Promise<readonly string[]> {
+  async #pass(): Promise<readonly string[] | undefined> {
     const scope = this.#scope;
     this.#scope = "leases";
     this.#passingSince = this.#options.clock.now();
@@ -113,11 +115,11 @@ export class ReconcileLoop {
     this.#passingSince = undefined;
     this.#endedAt = this.#options.clock.now();
     // It may have ended before it had looked at all that was asked for.
-    if (failures.length > 0) this.#widen(scope);
+    if (!failures || failures.length > 0) this.#widen(scope);
     return failures;
   }
 
-  async #attempt(scope: Scope): Promise<readonly string[]> {
+  async #attempt(scope: Scope): Promise<readonly string[] | undefined> {
     try {
       return await this.#options.pass(scope);
     } catch (error) {

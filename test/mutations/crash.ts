@@ -181,7 +181,7 @@ export const CRASH: readonly Mutation[] = [
     edits: [
       {
         file: "pkg/agent/reconcile.ts",
-        find: "failures.length > 0 ? this.#backoff.next() : this.#options.resync",
+        find: "failed ? this.#backoff.next() : this.#options.resync",
         replace: "this.#options.resync",
       },
     ],
@@ -250,6 +250,35 @@ export const CRASH: readonly Mutation[] = [
       },
     ],
     test: { file: TROUBLE, name: "those that join, change and leave are programmed" },
+  },
+  {
+    fault: "the underlay changes while the node waits for a lease",
+    handling: "the data plane is opened anew on it, and the lease is asked for with the new address",
+    edits: [
+      {
+        file: "pkg/agent/agent.ts",
+        find: "    if (!own) return this.#overlay.standBy(scope);\n",
+        replace: "    if (!own) return undefined;\n",
+      },
+    ],
+    test: { file: TROUBLE, name: "a node that was refused for its address joins with the next that it is given" },
+  },
+  {
+    fault: "the underlay's MTU changes while the node waits for a lease",
+    handling: "what a pass could not look at yet is kept for the one that can",
+    edits: [
+      {
+        file: "pkg/agent/reconcile.ts",
+        find: "    if (!failures || failures.length > 0) this.#widen(scope);\n",
+        replace: "    if (failures && failures.length > 0) this.#widen(scope);\n",
+      },
+      {
+        file: "pkg/agent/agent.ts",
+        find: "    if (!own) return this.#overlay.standBy(scope);\n",
+        replace: "    if (!own) return undefined;\n",
+      },
+    ],
+    test: { file: TROUBLE, name: "what changes on the host while a node waits for a lease is seen before it is ready" },
   },
   {
     fault: "the disk is full where state is written",

@@ -6,6 +6,7 @@ import { PREFIX, SimCluster, type SimNode } from "./sim-cluster.ts";
 
 // An agent that runs, and what may befall it.
 const MINUTE = 60_000;
+const ONE_SUBNET = '{"Network":"10.5.0.0/16","SubnetMin":"10.5.1.0","SubnetMax":"10.5.1.0","Backend":{"Type":"vxlan"}}';
 
 let cluster: SimCluster;
 beforeEach(() => {
@@ -259,8 +260,53 @@ test("two live nodes with one public address: the second is refused until the fi
   expect(b.ready).toBe(true);
 });
 
+test("a node that was refused for its address joins with the next that it is given", async () => {
+  cluster.config();
+  const [a, b] = [cluster.node(1), cluster.node(2)];
+  b.setAddress("192.0.2.1/24");
+  b.route("0.0.0.0/0", "192.0.2.254");
+  await a.start();
+  await b.start();
+  await cluster.clock.advance(5 * MINUTE);
+  expect(b.cni).toMatchObject({ state: "conflict" });
+  b.setAddress("192.0.2.2/24");
+  b.route("0.0.0.0/0", "192.0.2.254");
+  await cluster.clock.advance(MINUTE);
+  expect(b.ready).toBe(true);
+  expect(cluster.leases()[b.key]).toMatchObject({ PublicIP: "192.0.2.2" });
+  expect(a.programmed?.peers).toEqual([b.key]);
+});
+
+test("a data plane that dies while the node waits for a lease is opened anew", async () => {
+  cluster.config(ONE_SUBNET);
+  cluster.etcd.put(`${PREFIX}/subnets/10.5.1.0-24`, '{"PublicIP":"192.0.2.9","PublicIPv6":null,"BackendType":"vxlan"}');
+  const node = cluster.node(1);
+  await node.start();
+  node.plane.die(new Error("the packet loop died"));
+  await cluster.clock.advance(MINUTE);
+  expect(node.planes).toHaveLength(2);
+  expect(node.plane.closed).toBe(false);
+});
+
+test("what changes on the host while a node waits for a lease is seen before it is ready", async () => {
+  cluster.config(ONE_SUBNET);
+  cluster.etcd.put(`${PREFIX}/subnets/10.5.1.0-24`, '{"PublicIP":"192.0.2.9","PublicIPv6":null,"BackendType":"vxlan"}');
+  const node = cluster.node(1);
+  await node.start();
+  await cluster.clock.advance(10_000);
+  await node.host.apply([{ kind: "link", dev: "eth0", mtu: 9000 }]);
+  await cluster.clock.advance(5_000);
+  cluster.etcd.delete(`${PREFIX}/subnets/10.5.1.0-24`);
+  let mtu: number | undefined;
+  node.onLog = (sentence) => {
+    if (sentence === "ready") mtu = node.subnetEnv?.mtu;
+  };
+  await cluster.clock.advance(MINUTE);
+  expect(mtu).toBe(8950);
+});
+
 test("out of subnets is told, and ends when one is free", async () => {
-  cluster.config('{"Network":"10.5.0.0/16","SubnetMin":"10.5.1.0","SubnetMax":"10.5.1.0","Backend":{"Type":"vxlan"}}');
+  cluster.config(ONE_SUBNET);
   cluster.etcd.put(`${PREFIX}/subnets/10.5.1.0-24`, '{"PublicIP":"192.0.2.9","PublicIPv6":null,"BackendType":"vxlan"}');
   const node = cluster.node(1);
   await node.start();
