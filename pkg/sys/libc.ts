@@ -28,6 +28,8 @@ export const writev = libc.func("intptr_t writev(int fd, uintptr_t iov, int iovc
   iov: number,
   count: number,
 ) => number;
+/** sched_yield(2) */
+export const schedYield = libc.func("int sched_yield()") as () => number;
 const pollFunction = libc.func("int poll(uintptr_t fds, ulong nfds, int timeout)");
 /** poll(2) */
 export const poll = pollFunction as unknown as (fds: number, count: number, timeoutMs: number) => number;

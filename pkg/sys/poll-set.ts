@@ -41,7 +41,19 @@ export class PollSet {
     return errno === EINTR ? 0 : -errno;
   }
 
-  /** The same on another thread, for a caller that has an event loop to keep turning. */
+  /**
+   * Looks at most `looks` times without sleeping, and lets whoever else wants the processor run after each look that
+   * finds nothing. Returns whether one is ready. HOT PATH.
+   */
+  glance(looks: number): boolean {
+    for (let i = 0; i < looks; i++) {
+      if (this.wait(0) > 0) return true;
+      libc.schedYield();
+    }
+    return false;
+  }
+
+  /** The same as wait, on another thread, for a caller that has an event loop to keep turning. */
   async waitAside(timeoutMs: number): Promise<void> {
     await libc.pollAsync(this.#arena.address(this.#at), this.#count, timeoutMs);
   }
