@@ -1,8 +1,8 @@
 import type { Arena } from "../sys/arena.ts";
 import type { RxRows } from "./bind.ts";
 
-// The kernel's vxlan device hands unsegmented inner packets of up to 64 KB to a UDP socket on the same host.
-const BUFFER_LEN = 65536;
+/** Room for one datagram: the kernel's vxlan device hands uncut inner packets of up to 64 KB to a socket on the same host. */
+export const RX_BUFFER_LEN = 65536;
 const ROW_GAP = 64;
 const ADDR_LEN = 16;
 
@@ -18,8 +18,6 @@ export class RxTable implements RxRows {
   readonly from: Int32Array;
   readonly family: Int8Array;
   readonly tos: Uint8Array;
-  /** Room for one datagram. */
-  readonly bufferLength = BUFFER_LEN;
 
   constructor(arena: Arena, capacity: number) {
     this.capacity = capacity;
@@ -29,10 +27,10 @@ export class RxTable implements RxRows {
     this.from = new Int32Array(capacity);
     this.family = new Int8Array(capacity);
     this.tos = new Uint8Array(capacity);
-    const buffers = arena.alloc(capacity * (BUFFER_LEN + ROW_GAP), 64);
+    const buffers = arena.alloc(capacity * (RX_BUFFER_LEN + ROW_GAP), 64);
     const addrs = arena.alloc(capacity * ADDR_LEN, 16);
     for (let i = 0; i < capacity; i++) {
-      this.at[i] = buffers + i * (BUFFER_LEN + ROW_GAP) + ALIGN_IP;
+      this.at[i] = buffers + i * (RX_BUFFER_LEN + ROW_GAP) + ALIGN_IP;
       this.from[i] = addrs + i * ADDR_LEN;
     }
   }

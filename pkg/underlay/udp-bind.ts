@@ -4,9 +4,16 @@ import { EAGAIN, EINTR, EINVAL, EIO } from "../sys/errors.ts";
 import * as libc from "../sys/libc.ts";
 import { SOCKADDR_ADDR, SOCKADDR_LEN } from "../sys/udp-socket.ts";
 import type { Bind, TxRun } from "./bind.ts";
-import { RxTable } from "./rx-table.ts";
+import { RX_BUFFER_LEN, RxTable } from "./rx-table.ts";
 
-const RX_BATCH = 16; // 64 brought nothing over 16 when measured
+// Datagrams that one call takes; 64 brought nothing over 16 where the kernel joins datagrams (UDP_GRO).
+const RX_CALL = 16;
+// Where it does not (a kernel peer's have no checksum, which GRO wants), a batch takes several full calls of data, as
+// many as one super-packet is made of: merging then gives the pods a third as many. Measured: a third more throughput.
+const RX_BATCH = 64;
+// Mean bytes of a call's datagrams between which they are taken for data that is not joined.
+const DATA_LEAST = 512;
+const DATA_MOST = 4096;
 const TX_BATCH = 64; // UDP_MAX_SEGMENTS (include/linux/udp.h)
 
 const MSG_DONTWAIT = 0x40;
@@ -36,6 +43,9 @@ const IPV6_TCLASS = 67;
 const SOL_UDP = 17;
 const UDP_SEGMENT = 103;
 const UDP_GRO = 104;
+
+/** Bytes of an arena that one UdpBind takes, at most. Pages never touched cost nothing. */
+export const UDP_BIND_ARENA = RX_BATCH * (RX_BUFFER_LEN + 1024) + TX_BATCH * 1024;
 
 /** UDP through recvmmsg and sendmmsg: one call per batch, payload gathered from where it lies. */
 export class UdpBind implements Bind {
@@ -74,7 +84,7 @@ export class UdpBind implements Bind {
     this.#txVec = arena.alloc(TX_BATCH * MMSGHDR_LEN);
     this.#txControl = arena.alloc(CONTROL_LEN);
     for (let i = 0; i < RX_BATCH; i++) {
-      arena.putIovec(iovecs + i * IOVEC_LEN, this.rx.at[i] as number, this.rx.bufferLength);
+      arena.putIovec(iovecs + i * IOVEC_LEN, this.rx.at[i] as number, RX_BUFFER_LEN);
       const header = this.#rxVec + i * MMSGHDR_LEN;
       arena.putPointer(header + MSG_NAME, this.#rxNames + i * SOCKADDR_LEN[6]);
       arena.putPointer(header + MSG_IOV, iovecs + i * IOVEC_LEN);
@@ -87,25 +97,35 @@ export class UdpBind implements Bind {
   recv(): number {
     let rows = 0;
     // Each call begins with the other family, so that a flood over one cannot starve the other.
-    for (let i = 0; i < this.#families.length && rows < RX_BATCH; i++) {
+    for (let i = 0; i < this.#families.length && rows < RX_CALL; i++) {
       const family = this.#families[(i + this.#turn) % this.#families.length] as Family;
-      const n = this.#recvFamily(family, rows);
-      if (n < 0) return rows > 0 ? rows : n;
-      rows += n;
+      let n: number;
+      do {
+        n = this.#recvFamily(family, rows);
+        if (n < 0) return rows > 0 ? rows : n;
+        rows += n;
+      } while (n === RX_CALL && rows + RX_CALL <= RX_BATCH && this.#isUnjoinedData(rows));
     }
     this.#turn ^= 1;
     return rows;
   }
 
+  // Of the last full call before `rows`.
+  #isUnjoinedData(rows: number): boolean {
+    let bytes = 0;
+    for (let row = rows - RX_CALL; row < rows; row++) bytes += this.rx.length[row] as number;
+    return bytes >= RX_CALL * DATA_LEAST && bytes < RX_CALL * DATA_MOST;
+  }
+
   #recvFamily(family: Family, first: number): number {
     const { u32 } = this.#arena;
-    for (let i = first; i < RX_BATCH; i++) {
+    for (let i = first; i < first + RX_CALL; i++) {
       const header = this.#rxVec + i * MMSGHDR_LEN;
       u32[(header + MSG_NAMELEN) >>> 2] = SOCKADDR_LEN[6];
       u32[(header + MSG_CONTROLLEN) >>> 2] = CONTROL_LEN;
     }
     const vec = this.#arena.address(this.#rxVec + first * MMSGHDR_LEN);
-    const n = libc.recvmmsg(this.#fd[family] as number, vec, RX_BATCH - first, MSG_DONTWAIT);
+    const n = libc.recvmmsg(this.#fd[family] as number, vec, RX_CALL, MSG_DONTWAIT);
     if (n < 0) {
       const errno = libc.errno();
       return errno === EAGAIN || errno === EINTR ? 0 : -errno;

@@ -19,7 +19,7 @@ export function bindContract(name: string, maker: BindMaker): void {
   describe(`${name} is a Bind`, () => {
     const opened: Bind[] = [];
     const end = async (address: string): Promise<{ arena: Arena; bind: Bind; address: Addr }> => {
-      const arena = Arena.create(4 * 1024 * 1024);
+      const arena = Arena.create(8 * 1024 * 1024);
       const bind = await maker.open(arena, addr(address));
       opened.push(bind);
       return { arena, bind, address: addr(address) };

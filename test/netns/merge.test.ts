@@ -120,7 +120,7 @@ describe.skipIf(process.getuid?.() !== 0)("merged packets on the kernel (needs r
     { family: 6, from: "fd05:0:0:2::7", to: "fd05:0:0:1::9", length: 128 },
   ] as const)("an IPv$family socket gets each datagram of a merged run, and counts the corrupt one", async (way) => {
     ip("-n", netns, "address", "add", `${way.to}/${way.length}`, "dev", "lo", ...(way.family === 6 ? ["nodad"] : []));
-    const arena = Arena.create(4 * 1024 * 1024);
+    const arena = Arena.create(8 * 1024 * 1024);
     const options = { rcvbuf: 1 << 20, sndbuf: 1 << 20 };
     const socket = inside(netns, () => openUdp(way.family, addrBytes(addr(way.to)), 5000, options));
     const pod = new UdpBind(arena, { [way.family]: socket.fd }, socket.port);

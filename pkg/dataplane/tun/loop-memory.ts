@@ -2,8 +2,8 @@ import { Arena } from "../../sys/arena.ts";
 import { Counters } from "./counters.ts";
 import { ForwardingTable } from "./forwarding-table.ts";
 
-// Tables and counters 6 MB, packets and datagrams 2 MB, the rest to spare: pages never touched cost nothing.
-const ARENA_LEN = 16 * 1024 * 1024;
+// Tables and counters 6 MB, packets and datagrams 6 MB, the rest to spare: pages never touched cost nothing.
+const ARENA_LEN = 20 * 1024 * 1024;
 
 /** The part of the arena that the control thread and the packet loop share. Both lay it out by constructing this. */
 export class LoopMemory {

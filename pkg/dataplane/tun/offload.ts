@@ -14,7 +14,7 @@ import { Arena, IOVEC_LEN } from "../../sys/arena.ts";
 import { SysError } from "../../sys/errors.ts";
 import { openTun, TUN_OFFLOAD } from "../../sys/tun-device.ts";
 import { openUdp, putSockaddr, SOCKADDR_LEN } from "../../sys/udp-socket.ts";
-import { UdpBind } from "../../underlay/udp-bind.ts";
+import { UDP_BIND_ARENA, UdpBind } from "../../underlay/udp-bind.ts";
 
 export type Rung = "tunnel-gso" | "gso" | "none";
 
@@ -68,7 +68,7 @@ export function segmentWorks(addrs: PerFamily<Addr>): boolean {
 
 function runArrives(addr: Addr): boolean {
   const { family } = addr;
-  const arena = Arena.create(8 * 1024 * 1024);
+  const arena = Arena.create(2 * UDP_BIND_ARENA + 65_536);
   const [from, to] = [0, 1].map(() => {
     const { fd, port } = openUdp(family, addrBytes(addr), 0, { rcvbuf: 1 << 17, sndbuf: 1 << 17 });
     return new UdpBind(arena, { [family]: fd }, port, true);

@@ -14,7 +14,7 @@ import { SysError } from "../../sys/errors.ts";
 import * as libc from "../../sys/libc.ts";
 import { openTap, TUN_OFFLOAD } from "../../sys/tun-device.ts";
 import { openUdp, putSockaddr, SOCKADDR_LEN } from "../../sys/udp-socket.ts";
-import { UdpBind } from "../../underlay/udp-bind.ts";
+import { UDP_BIND_ARENA, UdpBind } from "../../underlay/udp-bind.ts";
 import type { Underlay } from "../../underlay/underlay.ts";
 import { setSysctls } from "../forwarding.ts";
 import { HEADROOM } from "./forwarding-table.ts";
@@ -134,7 +134,7 @@ export class TunnelDevice {
   // Sends a super-packet to a socket of this host. It is delivered whole, since nothing has to cut it.
   #arrives(probe: Probe): boolean {
     const { family, addr } = probe;
-    const arena = Arena.create(4 * 1024 * 1024);
+    const arena = Arena.create(UDP_BIND_ARENA + 2 * 65_536);
     const bind = new UdpBind(arena, { [family]: probe.fd }, probe.port);
     const tunnel = new TunnelGso(arena, { ...this.data, port: probe.port });
     const to = arena.alloc(SOCKADDR_LEN[family], 8);
