@@ -12,6 +12,8 @@ tcp-segmentation-offload: on
 generic-segmentation-offload: on
 generic-receive-offload: off
 `;
-  expect(parseFeatures(text)).toEqual(["tx", "on", "tso", "on", "gso", "on", "gro", "off"]);
-  expect(() => parseFeatures("Features for eth0:\n")).toThrow("does not tell the feature tx-checksumming");
+  expect(parseFeatures(text, "eth0")).toEqual(["tx", "on", "tso", "on", "gso", "on", "gro", "off"]);
+  expect(() => parseFeatures("Features for eth0:\n", "eth0")).toThrow(
+    "ethtool does not tell the feature tx-checksumming of eth0",
+  );
 });

@@ -70,7 +70,7 @@ async function take({ underlay, configuration, measure }: Step, options: Sitting
   if (!testbed) throw new Error(`${configuration.title} was not set up`);
   const dead = testbed.agents.find((agent) => !agent.running);
   if (dead) throw new Error(`${dead.name} ${dead.describeEnding()}: ${dead.tail(3).join("; ")}`);
-  const restore = underlay === "wire-like" ? await makeWireLike(testbed.machines) : undefined;
+  const restore = underlay === "wire-like" ? await makeWireLike(testbed.machines, options.lab.underlay) : undefined;
   try {
     await sleep(systemClock, SETTLE_MS, options.signal);
     return await measure.take(testbed, options.seconds, options.lab.directory);

@@ -42,8 +42,11 @@ describe.skipIf(notRoot)(rootTitle("the benchmark"), () => {
     const machines = (await addMachines(lab, "wire")).map(({ netns }) => netns);
     const features = (netns: Netns): Promise<string> =>
       netns.run(["ethtool", "-k", "eth0"]).then(({ stdout }) => stdout);
-    const before = await Promise.all(machines.map(features));
-    const restore = await makeWireLike(machines);
+    const ports = (): Promise<string[]> =>
+      Promise.all(machines.map(({ name }) => lab.underlay.run(["ethtool", "-k", name]).then(({ stdout }) => stdout)));
+    const before = [await Promise.all(machines.map(features)), await ports()];
+    const restore = await makeWireLike(machines, lab.underlay);
+    for (const text of await ports()) expect(text).toMatch(/^tcp-segmentation-offload: off/m);
     for (const text of await Promise.all(machines.map(features))) {
       for (const name of ["tx-checksumming", "tcp-segmentation-offload", "generic-segmentation-offload"]) {
         expect(text).toMatch(new RegExp(`^${name}: off`, "m"));
@@ -52,7 +55,7 @@ describe.skipIf(notRoot)(rootTitle("the benchmark"), () => {
       expect(text).toMatch(/^generic-receive-offload: on$/m);
     }
     await restore();
-    expect(await Promise.all(machines.map(features))).toEqual(before);
+    expect([await Promise.all(machines.map(features)), await ports()]).toEqual(before);
   });
 
   test("a rung that twilld refuses is unavailable, in its words", async () => {
