@@ -10,7 +10,8 @@ const NOTES = [
   "CPU: of the whole machine, iperf3 included, and of both agents (user and system), per Gbit that arrived, TCP 1 →. " +
     "Memory: of the larger agent after that measurement, resident, in MB.",
   "Wire-like: `ethtool -K eth0 tx off tso off gso off gro on` on both nodes, so that the kernel cuts and sums in " +
-    "software, as before a network card that cannot do it for tunnels.",
+    "software, as before a network card that cannot do it for tunnels; and `tso off` on their ports of the bridge, without " +
+    "which veth joins nothing of what arrives (GRO), as every card's driver does.",
 ];
 
 /** docs/performance.md of a report; `picture` is the chart's path from there. */
