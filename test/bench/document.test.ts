@@ -33,6 +33,7 @@ test("it shows the machine, the commit, figures with ratios, promises, and what 
   expect(text).toContain("| commit | 0123456789ab (twill 1.2.3) |");
   expect(text).toContain("| CPU | An Imagined CPU, 2 cores (x64), 8 GB |");
   expect(text).toContain("| kernel | 6.18.0 |");
+  expect(text).toContain("| a system call | 321 ns |");
   expect(text).toMatch(/Both nodes, both pods.* share the 2 cores of one machine/);
   expect(text).toContain("| twill-gso | 9.50 | 0.60 (0.50-0.70) |");
   expect(text).toContain("| TCP 1 stream, UDP_SEGMENT | at least 0.55 × kernel-vxlan | 0.60 | met |");

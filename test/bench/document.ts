@@ -9,6 +9,8 @@ const NOTES = [
   "Round trips: ping every 2 ms, idle and beside one TCP stream in the same direction.",
   "CPU: of the whole machine, iperf3 included, and of both agents (user and system), per Gbit that arrived, TCP 1 →. " +
     "Memory: of the larger agent after that measurement, resident, in MB.",
+  "Machines differ in what a system call and waking a thread take, virtual ones by a factor of five. twill makes some of " +
+    "both where the kernel's device makes none, so its ratios with one stream and in round trips fall with them.",
   "Wire-like: `ethtool -K eth0 tx off tso off gso off gro on` on both nodes, so that the kernel cuts and sums in " +
     "software, as before a network card that cannot do it for tunnels; and `tso off` on their ports of the bridge, without " +
     "which veth joins nothing of what arrives (GRO), as every card's driver does.",
@@ -59,6 +61,7 @@ function runTable({ machine, commit, modified, date, version, rounds, seconds, b
     ["commit", `${commit ?? "unknown"}${modified ? ", with changes" : ""} (twill ${version})`],
     ["CPU", `${machine.cpu}, ${machine.cores} cores (${machine.arch}), ${machine.memoryGb} GB`],
     ["kernel", machine.kernel],
+    ...(machine.syscallNs === undefined ? [] : [["a system call", `${machine.syscallNs} ns`]]),
     ["programs", `node ${machine.node}, iperf3 ${machine.iperf3}`],
     ["user", machine.root ? "root" : "an ordinary user: smaller socket buffers"],
     ["rounds", `${rounds} of ${seconds} s for each measurement`],

@@ -16,7 +16,12 @@ export interface Machine {
   readonly iperf3: string;
   /** Whether it ran as root; an ordinary user's sockets have smaller buffers. */
   readonly root: boolean;
+  /** Nanoseconds that a system call takes; the earliest runs did not ask. */
+  readonly syscallNs?: number;
 }
+
+const CALLS = 20_000;
+const SERIES = 10;
 
 export async function describeMachine(): Promise<Machine> {
   const all = cpus();
@@ -30,7 +35,18 @@ export async function describeMachine(): Promise<Machine> {
     node: process.version,
     iperf3: /^iperf (\S+)/.exec(iperf3.stdout)?.[1] ?? "unknown",
     root: process.geteuid?.() === 0,
+    syscallNs: timeSyscall(),
   };
+}
+
+// geteuid(2) does nothing else. The least of several series: something may come between in the others.
+function timeSyscall(): number {
+  const series = Array.from({ length: SERIES }, () => {
+    const begin = process.hrtime.bigint();
+    for (let i = 0; i < CALLS; i++) process.geteuid?.();
+    return Number(process.hrtime.bigint() - begin) / CALLS;
+  });
+  return Math.round(Math.min(...series));
 }
 
 /** The checkout's commit and whether it was changed; results of earlier runs do not count as a change. */

@@ -28,6 +28,7 @@ export function sampleReport(
       node: "v24.0.0",
       iperf3: "3.12",
       root: true,
+      syscallNs: 321,
     },
     rounds: Math.max(...rows.map(({ figures }) => figures.length)),
     seconds: 2,
