@@ -140,6 +140,7 @@ export class Overlay {
       }
       await this.#open(network, () => this.#waitForUnderlay(familiesOf(network), signal));
       this.#looked = true;
+      this.#parts.wake();
       signal.throwIfAborted();
     });
   }
@@ -202,9 +203,11 @@ export class Overlay {
     });
   }
 
-  #inOnePass(
+  async #inOnePass(
     pass: (network: NetworkConfig) => Promise<readonly string[] | undefined>,
   ): Promise<readonly string[] | undefined> {
+    // While `use` waits for an underlay, for hours perhaps, there is nothing to wait for: it wakes the loop.
+    if (!this.network) return undefined;
     return this.#lock.run(async () => {
       const { network } = this;
       if (!network || this.#closed) return undefined;

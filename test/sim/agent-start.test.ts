@@ -119,6 +119,27 @@ test("without an underlay it waits, and names the interfaces that there are", as
   expect(cluster.leases()).toEqual({});
 });
 
+test("a node that waits for its underlay is alive all the time, in its first run and after a restart", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  const away = (): Promise<unknown> => node.host.apply([{ kind: "delete-link", dev: "eth0" }]);
+  const back = (): void => {
+    node.setAddress("192.0.2.1/24");
+    node.route("0.0.0.0/0", "192.0.2.254");
+  };
+  for (const run of ["first", "second"]) {
+    await away();
+    await node.start();
+    await cluster.clock.advance(10 * MINUTE);
+    expect(node.agent.live(), run).toBe(true);
+    expect(node.ready).toBe(false);
+    back();
+    await cluster.clock.advance(MINUTE);
+    expect(node.ready, run).toBe(true);
+    await node.stop();
+  }
+});
+
 test("a host that cannot carry packets ends the agent, and no lease was taken", async () => {
   cluster.config();
   const node = cluster.node(1);
