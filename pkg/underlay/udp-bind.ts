@@ -9,7 +9,7 @@ import { RX_BUFFER_LEN, RxTable } from "./rx-table.ts";
 // Datagrams that one call takes; 64 brought nothing over 16 where the kernel joins datagrams (UDP_GRO).
 const RX_CALL = 16;
 // Where it does not (a kernel peer's have no checksum, which GRO wants), a batch takes several full calls of data, as
-// many as one super-packet is made of: merging then gives the pods a third as many. Measured: a third more throughput.
+// many as one super-packet is made of, for merging to work with. Measured: 35 to 40 % more throughput of one TCP stream.
 const RX_BATCH = 64;
 // Mean bytes of a call's datagrams between which they are taken for data that is not joined.
 const DATA_LEAST = 512;
@@ -47,7 +47,7 @@ const UDP_GRO = 104;
 /** Bytes of an arena that one UdpBind takes, at most. Pages never touched cost nothing. */
 export const UDP_BIND_ARENA = RX_BATCH * (RX_BUFFER_LEN + 1024) + TX_BATCH * 1024;
 
-/** UDP through recvmmsg and sendmmsg: one call per batch, payload gathered from where it lies. */
+/** UDP through recvmmsg and sendmmsg: a batch takes one call, or a few of data; payload is gathered from where it lies. */
 export class UdpBind implements Bind {
   readonly port: number;
   readonly fds: readonly number[];

@@ -243,7 +243,7 @@ test("a subnet that somebody else holds now is a conflict: pods stay, none are a
   expect(cluster.leases()[key]).toMatchObject({ PublicIP: "192.0.2.1" });
 });
 
-test("two live nodes with one public address: the second is refused until the first has gone", async () => {
+async function twoWithOneAddress(): Promise<[SimNode, SimNode]> {
   cluster.config();
   const [a, b] = [cluster.node(1), cluster.node(2)];
   b.setAddress("192.0.2.1/24");
@@ -251,6 +251,11 @@ test("two live nodes with one public address: the second is refused until the fi
   await a.start();
   await b.start();
   await cluster.clock.advance(5 * MINUTE);
+  return [a, b];
+}
+
+test("two live nodes with one public address: the second is refused until the first has gone", async () => {
+  const [a, b] = await twoWithOneAddress();
   expect(a.ready).toBe(true);
   expect(b.cni).toMatchObject({ state: "conflict", message: expect.stringMatching(/node1.*node2/) });
   expect(b.subnetEnv).toBeUndefined();
@@ -261,13 +266,7 @@ test("two live nodes with one public address: the second is refused until the fi
 });
 
 test("a node that was refused for its address joins with the next that it is given", async () => {
-  cluster.config();
-  const [a, b] = [cluster.node(1), cluster.node(2)];
-  b.setAddress("192.0.2.1/24");
-  b.route("0.0.0.0/0", "192.0.2.254");
-  await a.start();
-  await b.start();
-  await cluster.clock.advance(5 * MINUTE);
+  const [a, b] = await twoWithOneAddress();
   expect(b.cni).toMatchObject({ state: "conflict" });
   b.setAddress("192.0.2.2/24");
   b.route("0.0.0.0/0", "192.0.2.254");
