@@ -144,13 +144,22 @@ describe.skipIf(noEtcd)(`agents while etcd${noEtcd ? `: ${noEtcd}` : ""}`, { tim
     await using made = new AsyncDisposableStack();
     const members = await EtcdServer.cluster(3);
     for (const member of members) made.use(member);
-    const [first] = members;
-    if (!first) throw new Error("no members");
-    await configure(first);
+    const leads = await Promise.all(members.map((member) => member.leads()));
+    const leader = members[leads.indexOf(true)];
+    if (!leader) throw new Error("no member leads");
+    await configure(leader);
+    const ways = await Promise.all(members.filter((each) => each !== leader).map(({ port }) => TcpProxy.to(port)));
+    for (const way of ways) made.use(way);
+    const others = ways.map(({ port }) => `http://127.0.0.1:${port}`);
+    // A client takes any member: the first agent's watch is to be at the one that is killed, and tells it of the second.
+    for (const way of ways) way.refuse();
+    const a = made.use(await EtcdAgent.start(1, [leader.endpoint, ...others]));
+    await until(() => a.ready);
     const endpoints = members.map(({ endpoint }) => endpoint);
-    const [a, b] = [made.use(await EtcdAgent.start(1, endpoints)), made.use(await EtcdAgent.start(2, endpoints))];
+    const b = made.use(await EtcdAgent.start(2, endpoints));
     await until(() => a.peers.length === 1 && b.peers.length === 1);
-    for (const member of members) if (await member.leads()) await member.kill();
+    for (const way of ways) way.heal();
+    await leader.kill();
     await using c = await EtcdAgent.start(3, endpoints);
     await until(() => c.ready && a.peers.includes(c.key));
     expect([a.ready, b.ready]).toEqual([true, true]);
