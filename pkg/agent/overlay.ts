@@ -88,7 +88,9 @@ export class Overlay {
   #closed = false;
   readonly #carrying = Promise.withResolvers<void>();
   #everSynced = false;
+  /** Why the host has no underlay; for the network that is in use, and for one that `use` waits with. */
   #underlayProblem: string | undefined;
+  #awaitedProblem: string | undefined;
   #planeProblem: string | undefined;
   #trafficProblems: readonly string[] = [];
   /** What the traffic rules were last set for. */
@@ -108,7 +110,7 @@ export class Overlay {
 
   /** Those of them that are about the data plane and what it stands on. */
   get planeProblems(): readonly string[] {
-    return [this.#planeProblem, this.#underlayProblem].filter((text) => text !== undefined);
+    return [this.#planeProblem, this.#underlayProblem, this.#awaitedProblem].filter((text) => text !== undefined);
   }
 
   /** Those of them that are about masquerading and forwarding. */
@@ -132,17 +134,25 @@ export class Overlay {
    * Opens the data plane for this network, or keeps the one that is open for the same network. Waits until the host has
    * an underlay. Throws a DataplaneError when the host cannot do it, or the signal's reason when it aborts.
    */
-  use(network: NetworkConfig, signal: AbortSignal): Promise<void> {
-    return this.#lock.run(async () => {
-      if (this.network && formatNetworkConfig(this.network) === formatNetworkConfig(network)) return;
-      if (this.plane) {
-        this.#parts.log.info("the network config has changed since the last run, opening the data plane anew");
-      }
-      await this.#open(network, () => this.#waitForUnderlay(familiesOf(network), signal));
-      this.#looked = true;
-      this.#parts.wake();
-      signal.throwIfAborted();
-    });
+  async use(network: NetworkConfig, signal: AbortSignal): Promise<void> {
+    if (this.network && formatNetworkConfig(this.network) === formatNetworkConfig(network)) return;
+    if (this.network) {
+      this.#parts.log.info("the network config has changed since the last run, opening the data plane anew");
+    }
+    // What the data plane has to load is loaded while the underlay is found. That may take hours, in which the data plane
+    // of the network before goes on: passes do not wait for it.
+    const plane = await this.#make(network);
+    let underlay: Underlay;
+    try {
+      underlay = await this.#waitForUnderlay(familiesOf(network), signal);
+    } catch (error) {
+      await plane.close();
+      throw error;
+    }
+    await this.#lock.run(() => this.#open(plane, network, underlay));
+    this.#looked = true;
+    this.#parts.wake();
+    signal.throwIfAborted();
   }
 
   /**
@@ -206,8 +216,6 @@ export class Overlay {
   async #inOnePass(
     pass: (network: NetworkConfig) => Promise<readonly string[] | undefined>,
   ): Promise<readonly string[] | undefined> {
-    // While `use` waits for an underlay, for hours perhaps, there is nothing to wait for: it wakes the loop.
-    if (!this.network) return undefined;
     return this.#lock.run(async () => {
       const { network } = this;
       if (!network || this.#closed) return undefined;
@@ -247,21 +255,24 @@ export class Overlay {
       this.#parts.log.info("the underlay has another address, opening the data plane anew");
       await this.#shut();
     }
-    return { plane: this.plane ?? (await this.#open(network, () => Promise.resolve(underlay))), underlay };
+    if (this.plane) return { plane: this.plane, underlay };
+    if (this.#death !== undefined) throw new Error(this.#death);
+    return { plane: await this.#open(await this.#make(network), network, underlay), underlay };
   }
 
   #ofOurWire(table: readonly Lease[]): readonly Lease[] {
     return table.filter((lease) => lease.attrs.backendType === this.attrs?.backendType);
   }
 
-  // What the data plane has to load is loaded while the underlay is found.
-  async #open(network: NetworkConfig, findUnderlay: () => Promise<Underlay>): Promise<Dataplane> {
-    if (this.#death !== undefined) throw new Error(this.#death);
+  async #make(network: NetworkConfig): Promise<Dataplane> {
     await this.#adoptVteps(network);
     const vtepMac = mapFamilies(network.network, (_, family) => this.vtepMac[family]);
-    const plane = this.#parts.openDataplane(network, vtepMac);
+    return this.#parts.openDataplane(network, vtepMac);
+  }
+
+  async #open(plane: Dataplane, network: NetworkConfig, underlay: Underlay): Promise<Dataplane> {
     try {
-      const underlay = await findUnderlay();
+      if (this.#closed) throw new Error("the agent has stopped");
       await this.#shut();
       const attrs = await plane.open(underlay);
       if (this.#closed) throw new Error("the agent has stopped");
@@ -345,43 +356,55 @@ export class Overlay {
 
   async #waitForUnderlay(families: readonly Family[], signal: AbortSignal): Promise<Underlay> {
     const backoff = new Backoff({ ...UNDERLAY_RETRY_MS, random: this.#parts.random });
-    for (;;) {
-      const chosen = await this.#choose(families);
-      signal.throwIfAborted();
-      if (chosen) {
-        this.#parts.log.info("underlay chosen", { ...underlayStatus(chosen.underlay), because: chosen.because });
-        return chosen.underlay;
+    try {
+      for (;;) {
+        const chosen = await this.#choose(families);
+        signal.throwIfAborted();
+        if (typeof chosen !== "string") {
+          this.#parts.log.info("underlay chosen", { ...underlayStatus(chosen.underlay), because: chosen.because });
+          this.underlayBecause = chosen.because;
+          return chosen.underlay;
+        }
+        const before = this.#awaitedProblem;
+        this.#awaitedProblem = chosen;
+        if (chosen !== before) this.#tellOfUnderlay(chosen);
+        await sleep(this.#parts.clock, backoff.next(), signal);
       }
-      await sleep(this.#parts.clock, backoff.next(), signal);
+    } finally {
+      this.#awaitedProblem = undefined;
     }
   }
 
   // An underlay that is gone for a while is no reason to forget where we were: the last one stays in use.
   async #lookAtUnderlay(families: readonly Family[]): Promise<Underlay> {
     const chosen = await this.#choose(families);
+    const before = this.#underlayProblem;
+    this.#underlayProblem = typeof chosen === "string" ? chosen : undefined;
     if (!this.underlay) throw new Error("there is no underlay");
-    if (!chosen) return this.underlay;
+    if (typeof chosen === "string") {
+      if (chosen !== before) this.#tellOfUnderlay(chosen);
+      return this.underlay;
+    }
     if (!sameUnderlay(this.underlay, chosen.underlay)) {
       this.#parts.log.info("underlay changed", { ...underlayStatus(chosen.underlay), because: chosen.because });
     }
+    this.underlayBecause = chosen.because;
     this.underlay = chosen.underlay;
     return this.underlay;
   }
 
-  async #choose(families: readonly Family[]): Promise<ChosenUnderlay | undefined> {
+  /** The underlay, or why there is none, in words. */
+  async #choose(families: readonly Family[]): Promise<ChosenUnderlay | string> {
     try {
-      const chosen = await this.#parts.chooseUnderlay(families);
-      this.#underlayProblem = undefined;
-      this.underlayBecause = chosen.because;
-      return chosen;
+      return await this.#parts.chooseUnderlay(families);
     } catch (error) {
-      const problem = describeError(error);
-      if (problem === this.#underlayProblem) return undefined;
-      this.#underlayProblem = problem;
-      this.#parts.log.warn("no usable underlay, will retry", { reason: problem });
-      this.#parts.changed();
-      return undefined;
+      return describeError(error);
     }
+  }
+
+  #tellOfUnderlay(reason: string): void {
+    this.#parts.log.warn("no usable underlay, will retry", { reason });
+    this.#parts.changed();
   }
 }
 

@@ -221,11 +221,23 @@ export const CRASH: readonly Mutation[] = [
     edits: [
       {
         file: OVERLAY,
-        find: "    if (!chosen) return this.underlay;\n",
-        replace: '    if (!chosen) throw new Error("the underlay is gone");\n',
+        find: "      return this.underlay;\n    }\n    if (!sameUnderlay",
+        replace: '      throw new Error("the underlay is gone");\n    }\n    if (!sameUnderlay',
       },
     ],
     test: { file: TROUBLE, name: "an underlay that is gone for a while leaves everything as it is" },
+  },
+  {
+    fault: "restart with a network that the host has no underlay for yet",
+    handling: "the data plane of the network before goes on, and is looked after, until it has",
+    edits: [
+      {
+        file: OVERLAY,
+        find: "await this.#waitForUnderlay(familiesOf(network), signal)",
+        replace: "await this.#lock.run(() => this.#waitForUnderlay(familiesOf(network), signal))",
+      },
+    ],
+    test: { file: "test/sim/agent-start.test.ts", name: "goes on with the one before until it has" },
   },
   {
     fault: "the underlay goes down and up: on the kernel",

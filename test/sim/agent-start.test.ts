@@ -140,6 +140,34 @@ test("a node that waits for its underlay is alive all the time, in its first run
   }
 });
 
+test("a restart with a network that the host has no underlay for goes on with the one before until it has", async () => {
+  cluster.config();
+  const [a, b] = [cluster.node(1), cluster.node(2)];
+  await a.start();
+  await b.start();
+  await a.stop();
+  cluster.config('{"EnableIPv6":true,"Network":"10.5.0.0/16","IPv6Network":"fd05::/48","Backend":{"Type":"vxlan"}}');
+  a.setAddress("192.0.2.1/24");
+  a.route("0.0.0.0/0", "192.0.2.254");
+  await a.start();
+  const carrying = a.planes.at(-2);
+  await cluster.clock.advance(10 * MINUTE);
+  expect(a.agent.live()).toBe(true);
+  expect(a.agent.status().problems.join()).toMatch(/IPv6/);
+  expect(a.log.sentences("warn")).toEqual(["no usable underlay, will retry"]);
+  // Whatever is wrong on the host is put right all the same.
+  const passes = carrying?.reconciles ?? 0;
+  await cluster.clock.advance(2 * MINUTE);
+  expect(carrying?.reconciles).toBeGreaterThan(passes);
+  expect(carrying?.programmed?.peers.map(({ key }) => key)).toEqual([b.key]);
+  a.setAddress("192.0.2.1/24", "2001:db8::1/64");
+  a.route("0.0.0.0/0", "192.0.2.254");
+  a.route("::/0", "2001:db8::ff");
+  await cluster.clock.advance(MINUTE);
+  expect(a.ready).toBe(true);
+  expect(a.subnetEnv?.network[6]?.map(formatPrefix)).toEqual(["fd05::/48"]);
+});
+
 test("a host that cannot carry packets ends the agent, and no lease was taken", async () => {
   cluster.config();
   const node = cluster.node(1);
