@@ -132,15 +132,14 @@ export class Overlay {
 
   /**
    * Opens the data plane for this network, or keeps the one that is open for the same network. Waits until the host has
-   * an underlay. Throws a DataplaneError when the host cannot do it, or the signal's reason when it aborts.
+   * an underlay; the data plane of another network goes on until then. Throws a DataplaneError when the host cannot do it, or the signal's reason when it aborts.
    */
   async use(network: NetworkConfig, signal: AbortSignal): Promise<void> {
     if (this.network && formatNetworkConfig(this.network) === formatNetworkConfig(network)) return;
     if (this.network) {
       this.#parts.log.info("the network config has changed since the last run, opening the data plane anew");
     }
-    // What the data plane has to load is loaded while the underlay is found. That may take hours, in which the data plane
-    // of the network before goes on: passes do not wait for it.
+    // What the data plane has to load is loaded while the underlay is found. That may take hours: passes do not wait for it.
     const plane = await this.#make(network);
     let underlay: Underlay;
     try {
@@ -149,8 +148,10 @@ export class Overlay {
       await plane.close();
       throw error;
     }
-    await this.#lock.run(() => this.#open(plane, network, underlay));
-    this.#looked = true;
+    await this.#lock.run(async () => {
+      await this.#open(plane, network, underlay);
+      this.#looked = true;
+    });
     this.#parts.wake();
     signal.throwIfAborted();
   }
@@ -213,7 +214,7 @@ export class Overlay {
     });
   }
 
-  async #inOnePass(
+  #inOnePass(
     pass: (network: NetworkConfig) => Promise<readonly string[] | undefined>,
   ): Promise<readonly string[] | undefined> {
     return this.#lock.run(async () => {
