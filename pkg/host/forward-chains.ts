@@ -1,7 +1,7 @@
 import { formatAddr } from "../addr/addr.ts";
 import type { Family } from "../addr/family.ts";
 import { parsePrefix } from "../addr/prefix.ts";
-import type { ForwardChain, Host } from "./host.ts";
+import type { ForwardChain, Host, NftTables } from "./host.ts";
 
 /** What the bridge plugin calls the bridge of the pods, with flannel too. */
 export const PODS_BRIDGE = "cni0";
@@ -15,9 +15,10 @@ export async function chainsAgainstPods(
   family: Family,
   networks: readonly string[],
   devices: readonly string[],
+  tables?: NftTables,
 ): Promise<readonly ForwardChain[]> {
   const addresses = networks.flatMap((text) => parsePrefix(text) ?? []).map(formatAddr);
   const words = [...addresses, ...devices, PODS_BRIDGE].map((word) => JSON.stringify(word));
-  const chains = await host.foreignForwardChains(family);
+  const chains = await host.foreignForwardChains(family, tables);
   return chains.filter(({ policy, text = "" }) => policy === "drop" && !words.some((word) => text.includes(word)));
 }

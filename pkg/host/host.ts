@@ -63,6 +63,9 @@ export interface Host {
    */
   nftTable(family: NftFamily, name: string): Promise<readonly NftChain[] | undefined>;
 
+  /** The tables of nftables. What is asked after it of a table that it does not name costs nothing. */
+  nftTables(): Promise<NftTables>;
+
   /** Adds a rule at the end of a chain that is there. Throws a HostError. */
   addNftRule(family: NftFamily, table: string, chain: string, rule: readonly object[]): Promise<void>;
 
@@ -70,7 +73,7 @@ export interface Host {
    * The iptables variants of one family that hold rules or a DROP policy in the filter table. An accept must be in each
    * of them, since a drop in one is not overruled by an accept in the other.
    */
-  iptablesInUse(family: Family): Promise<readonly IptablesVariant[]>;
+  iptablesInUse(family: Family, tables?: NftTables): Promise<readonly IptablesVariant[]>;
 
   /**
    * Makes `chain` of the filter table hold exactly `rules` and FORWARD jump to it first; `undefined` removes jump and
@@ -92,13 +95,14 @@ export interface Host {
     family: Family,
     variant: IptablesVariant,
     where: { readonly table: "filter" | "nat"; readonly hook: "FORWARD" | "POSTROUTING"; readonly chain: string },
+    tables?: NftTables,
   ): Promise<boolean>;
 
   /**
    * The chains that hook into forwarding and are neither iptables' own nor ours. No accept of ours overrules a drop in
    * them: they must let pods through by themselves.
    */
-  foreignForwardChains(family: Family): Promise<readonly ForwardChain[]>;
+  foreignForwardChains(family: Family, tables?: NftTables): Promise<readonly ForwardChain[]>;
 }
 
 export interface WatchOptions {
@@ -228,6 +232,9 @@ export type HostChange =
   | { readonly kind: "delete-fdb"; readonly dev: string; readonly mac: Mac; readonly dst: Addr };
 
 export type NftFamily = "ip" | "ip6" | "inet";
+
+/** Tables by family and name: "ip filter", "inet firewall". */
+export type NftTables = ReadonlySet<string>;
 
 export type IptablesVariant = "nft" | "legacy";
 

@@ -2,7 +2,7 @@ import type { Family } from "../addr/family.ts";
 
 import { errorCode } from "../base/errors.ts";
 import type { Commands } from "./command.ts";
-import { HostError, type IptablesVariant } from "./host.ts";
+import { HostError, type IptablesVariant, type NftTables } from "./host.ts";
 import { listNftTable } from "./nft.ts";
 
 // One chain of ours in the filter table of iptables, in either variant. The legacy tool creates a table by looking at
@@ -12,9 +12,13 @@ import { listNftTable } from "./nft.ts";
 const WAIT = ["-w", "5"]; // seconds to wait for the lock of the legacy variant
 
 /** See Host.iptablesInUse. */
-export async function readIptablesInUse(commands: Commands, family: Family): Promise<IptablesVariant[]> {
+export async function readIptablesInUse(
+  commands: Commands,
+  family: Family,
+  tables?: NftTables,
+): Promise<IptablesVariant[]> {
   const variants: IptablesVariant[] = [];
-  if (await nftInUse(commands, family)) variants.push("nft");
+  if (await nftInUse(commands, family, tables)) variants.push("nft");
   if (await hasTable(commands, family, "legacy", "filter")) {
     const rules = await listRules(commands, family, "legacy", "filter");
     if (rules.some((line) => line.startsWith("-A ") || /^-P \S+ DROP$/.test(line))) variants.push("legacy");
@@ -24,8 +28,8 @@ export async function readIptablesInUse(commands: Commands, family: Family): Pro
 
 // By nft, since iptables-nft of some versions creates the table by listing it. A table of this name with hooks other
 // than iptables' own was made by somebody who writes nft himself: iptables-nft cannot read it and must not add to it.
-async function nftInUse(commands: Commands, family: Family): Promise<boolean> {
-  const table = await listNftTable(commands, nftFamily(family), "filter");
+async function nftInUse(commands: Commands, family: Family, tables: NftTables | undefined): Promise<boolean> {
+  const table = await listNftTable(commands, nftFamily(family), "filter", tables);
   if (!table) return false;
   const foreign = ({ chain }: (typeof table.nftables)[number]): boolean =>
     chain?.hook !== undefined && !["INPUT", "FORWARD", "OUTPUT"].includes(chain.name);
@@ -68,11 +72,13 @@ export async function removeChain(
   family: Family,
   variant: IptablesVariant,
   where: { readonly table: Table; readonly hook: string; readonly chain: string },
+  tables?: NftTables,
 ): Promise<boolean> {
   const { table, hook, chain } = where;
-  if (!(await hasTable(commands, family, variant, table))) return false;
   // By nft where that can tell, since iptables-nft cannot read a table that somebody else has written.
-  if (variant === "nft" && !(await hasNftChain(commands, family, table, chain))) return false;
+  const may =
+    variant === "nft" ? hasNftChain(commands, family, where, tables) : hasTable(commands, family, variant, table);
+  if (!(await may)) return false;
   const lines = await listRules(commands, family, variant, table);
   const jumps = lines.filter((line) => line.startsWith(`-A ${hook} `) && jumpsTo(line, chain));
   const present = lines.includes(`-N ${chain}`);
@@ -131,9 +137,14 @@ async function hasTable(commands: Commands, family: Family, variant: IptablesVar
   }
 }
 
-async function hasNftChain(commands: Commands, family: Family, table: Table, name: string): Promise<boolean> {
-  const listed = await listNftTable(commands, nftFamily(family), table);
-  return listed?.nftables.some(({ chain }) => chain?.name === name) ?? false;
+async function hasNftChain(
+  commands: Commands,
+  family: Family,
+  where: { readonly table: Table; readonly chain: string },
+  tables: NftTables | undefined,
+): Promise<boolean> {
+  const listed = await listNftTable(commands, nftFamily(family), where.table, tables);
+  return listed?.nftables.some(({ chain }) => chain?.name === where.chain) ?? false;
 }
 
 function toolName(family: Family, variant: IptablesVariant): string {

@@ -14,6 +14,7 @@ import type {
   Neighbour,
   NftChain,
   NftFamily,
+  NftTables,
   Route,
   RouteLookup,
   WatchOptions,
@@ -23,7 +24,7 @@ import { readLinkCounters } from "./counters.ts";
 import { readLinks, readRouteTo, readRoutes } from "./ip.ts";
 import { readIptablesInUse, removeChain, writeForwardChain } from "./iptables.ts";
 import { readFdb, readNeighbours } from "./neighbours.ts";
-import { addNftRule, readForwardChains, readNftTable, writeNftTable } from "./nft.ts";
+import { addNftRule, readForwardChains, readNftTable, readNftTables, writeNftTable } from "./nft.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 import { watchHost } from "./watch.ts";
 
@@ -94,12 +95,16 @@ export class LinuxHost implements Host {
     return readNftTable(this.#commands, family, name);
   }
 
+  nftTables(): Promise<NftTables> {
+    return readNftTables(this.#commands);
+  }
+
   addNftRule(family: NftFamily, table: string, chain: string, rule: readonly object[]): Promise<void> {
     return addNftRule(this.#commands, family, table, chain, rule);
   }
 
-  iptablesInUse(family: Family): Promise<readonly IptablesVariant[]> {
-    return readIptablesInUse(this.#commands, family);
+  iptablesInUse(family: Family, tables?: NftTables): Promise<readonly IptablesVariant[]> {
+    return readIptablesInUse(this.#commands, family, tables);
   }
 
   setForwardChain(
@@ -115,11 +120,12 @@ export class LinuxHost implements Host {
     family: Family,
     variant: IptablesVariant,
     where: Parameters<Host["removeIptablesChain"]>[2],
+    tables?: NftTables,
   ): Promise<boolean> {
-    return removeChain(this.#commands, family, variant, where);
+    return removeChain(this.#commands, family, variant, where, tables);
   }
 
-  foreignForwardChains(family: Family): Promise<readonly ForwardChain[]> {
-    return readForwardChains(this.#commands, family);
+  foreignForwardChains(family: Family, tables?: NftTables): Promise<readonly ForwardChain[]> {
+    return readForwardChains(this.#commands, family, tables);
   }
 }

@@ -1,5 +1,5 @@
 import { type Addr, sameAddr } from "../addr/addr.ts";
-import { ADDR_BITS, type Family } from "../addr/family.ts";
+import { ADDR_BITS, FAMILIES, type Family } from "../addr/family.ts";
 import type { Mac } from "../addr/mac.ts";
 import { type InterfaceAddr, containsAddr, prefixOf, samePrefix } from "../addr/prefix.ts";
 
@@ -18,6 +18,7 @@ import {
   type Neighbour,
   type NftChain,
   type NftFamily,
+  type NftTables,
   type Route,
   type RouteLookup,
   type Vxlan,
@@ -197,6 +198,16 @@ export class MemoryHost implements Host {
     return structuredClone(this.#tables.get(`${family} ${name}`));
   }
 
+  async nftTables(): Promise<NftTables> {
+    const tables = new Set(this.#tables.keys());
+    for (const family of FAMILIES) {
+      const iptables = this.#iptables.get(`${family} nft`);
+      if (!iptables) continue;
+      for (const table of ["filter", "nat"]) tables.add(`${NFT_FAMILY[family]} ${table}`);
+    }
+    return tables;
+  }
+
   async addNftRule(family: NftFamily, table: string, chain: string, rule: readonly object[]): Promise<void> {
     const chains = this.#tables.get(`${family} ${table}`);
     const found = chains?.find(({ name }) => name === chain);
@@ -210,10 +221,11 @@ export class MemoryHost implements Host {
     this.#tell("nft", `${family} ${table}`);
   }
 
-  async iptablesInUse(family: Family): Promise<readonly IptablesVariant[]> {
+  async iptablesInUse(family: Family, tables?: NftTables): Promise<readonly IptablesVariant[]> {
     const reason = this.#failure("iptablesInUse");
     if (reason !== undefined) throw new HostError(reason);
     return (["nft", "legacy"] as const).filter((variant) => {
+      if (variant === "nft" && tables?.has(`${NFT_FAMILY[family]} filter`) === false) return false;
       const table = this.#iptables.get(`${family} ${variant}`);
       return table && (table.policy === "DROP" || table.forward.length > 0 || table.chains.size > 0);
     });
@@ -248,7 +260,9 @@ export class MemoryHost implements Host {
     family: Family,
     variant: IptablesVariant,
     { table, hook, chain }: Parameters<Host["removeIptablesChain"]>[2],
+    tables?: NftTables,
   ): Promise<boolean> {
+    if (variant === "nft" && tables?.has(`${NFT_FAMILY[family]} ${table}`) === false) return false;
     const rules = this.iptables(family, variant);
     const [jumps, home] = table === "filter" ? [rules.forward, "FORWARD"] : [rules.postrouting, "POSTROUTING"];
     const others = jumps.filter((rule) => !rule.split(" ").includes(chain));
@@ -421,6 +435,8 @@ export class MemoryHost implements Host {
     return at < 0 ? undefined : this.#failures.splice(at, 1)[0]?.reason;
   }
 }
+
+const NFT_FAMILY = { 4: "ip", 6: "ip6" } as const;
 
 const EVENT_OF: Readonly<Record<HostChange["kind"], HostEvent["kind"]>> = {
   link: "link",

@@ -5,14 +5,18 @@ import { join } from "node:path";
 import type { Family } from "../addr/family.ts";
 
 import type { CommandResult, Commands } from "./command.ts";
-import { type ForwardChain, HostError, type NftChain, type NftFamily } from "./host.ts";
+import { type ForwardChain, HostError, type NftChain, type NftFamily, type NftTables } from "./host.ts";
 
 // Whole tables of nftables through nft's JSON interface, libnftables-json(5).
+
+// Masquerading and the check of senders; neither hooks into forwarding.
+const OURS = /^ip6? twill(-sender)?$/;
 
 const MOST_ARGUMENTS = 1024 * 1024;
 
 interface NftOutput {
   readonly nftables: readonly {
+    readonly table?: { readonly family: string; readonly name: string };
     readonly chain?: {
       readonly family: string;
       readonly table: string;
@@ -95,11 +99,25 @@ export async function readNftTable(
   return [...chains.values()];
 }
 
+/** See Host.nftTables. */
+export async function readNftTables(commands: Commands): Promise<NftTables> {
+  const { code, stdout, stderr } = await commands.run("nft", ["-j", "list", "tables"]);
+  if (code !== 0) throw new HostError(`cannot list the tables of nftables: ${clean(stderr)}`);
+  const { nftables } = JSON.parse(stdout) as NftOutput;
+  return new Set(nftables.flatMap(({ table }) => (table ? [`${table.family} ${table.name}`] : [])));
+}
+
 /** See Host.foreignForwardChains. */
-export async function readForwardChains(commands: Commands, family: Family): Promise<ForwardChain[]> {
+export async function readForwardChains(
+  commands: Commands,
+  family: Family,
+  tables?: NftTables,
+): Promise<ForwardChain[]> {
+  const hooked = family === 4 ? ["ip", "inet"] : ["ip6", "inet"];
+  const mayHook = (table: string): boolean => hooked.includes(table.split(" ")[0] ?? "") && !OURS.test(table);
+  if (tables && ![...tables].some(mayHook)) return [];
   const { code, stdout, stderr } = await commands.run("nft", ["-j", "list", "chains"]);
   if (code !== 0) throw new HostError(`cannot list the chains of nftables: ${clean(stderr)}`);
-  const hooked = family === 4 ? ["ip", "inet"] : ["ip6", "inet"];
   const found: ForwardChain[] = [];
   for (const { chain } of (JSON.parse(stdout) as NftOutput).nftables) {
     if (chain?.hook !== "forward" || !hooked.includes(chain.family)) continue;
@@ -115,8 +133,14 @@ export async function readForwardChains(commands: Commands, family: Family): Pro
   return found;
 }
 
-/** A table as nft lists it, undefined when there is none. */
-export async function listNftTable(commands: Commands, family: string, name: string): Promise<NftOutput | undefined> {
+/** A table as nft lists it, undefined when there is none, as `tables` may have said already. */
+export async function listNftTable(
+  commands: Commands,
+  family: string,
+  name: string,
+  tables?: NftTables,
+): Promise<NftOutput | undefined> {
+  if (tables && !tables.has(`${family} ${name}`)) return undefined;
   const { code, stdout, stderr } = await commands.run("nft", ["-j", "list", "table", family, name]);
   if (code === 0) return JSON.parse(stdout) as NftOutput;
   if (stderr.includes("No such file or directory")) return undefined;

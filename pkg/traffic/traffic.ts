@@ -3,7 +3,7 @@ import { type Prefix, formatPrefix } from "../addr/prefix.ts";
 import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { chainsAgainstPods } from "../host/forward-chains.ts";
-import type { Host, NftChain } from "../host/host.ts";
+import type { Host, NftChain, NftTables } from "../host/host.ts";
 
 import { removeFlannelRules } from "./flannel-rules.ts";
 import { masqueradeChain } from "./masquerade.ts";
@@ -61,53 +61,66 @@ export class Traffic {
    */
   async reconcile(want: TrafficWant): Promise<readonly string[]> {
     const problems: string[] = [];
+    // Asked once for all: most of what is looked for below is on few hosts. What comes later tells by an event.
+    const tables = this.#host.nftTables();
     for (const family of FAMILIES) {
       const network = want.network[family];
       const own = want.own[family];
       const masquerade = want.ipMasq && network && own ? [masqueradeChain(network, own, want.randomFully)] : undefined;
-      await attempt(problems, `masquerade pods over IPv${family}`, () => this.#setMasquerade(family, masquerade));
+      await attempt(problems, `masquerade pods over IPv${family}`, async () =>
+        this.#setMasquerade(family, masquerade, await tables),
+      );
       const accepts = want.forwardRules && network ? forwardRules(network, want.devices) : undefined;
-      await attempt(problems, `accept pods' IPv${family} traffic in FORWARD`, () => this.#setForward(family, accepts));
+      await attempt(problems, `accept pods' IPv${family} traffic in FORWARD`, async () =>
+        this.#setForward(family, accepts, await tables),
+      );
       if (accepts && network)
-        await attempt(problems, `see who drops IPv${family} traffic`, () =>
-          this.#tellDrops(family, network, want.devices),
+        await attempt(problems, `see who drops IPv${family} traffic`, async () =>
+          this.#tellDrops(family, network, want.devices, await tables),
         );
-      await attempt(problems, `remove flannel's IPv${family} rules`, () => this.#takeOver(family));
+      await attempt(problems, `remove flannel's IPv${family} rules`, async () => this.#takeOver(family, await tables));
     }
     return problems;
   }
 
   // Once a run, and after our rules are in place: a flanneld that still runs would put its own back for ever.
-  async #takeOver(family: Family): Promise<void> {
+  async #takeOver(family: Family, tables: NftTables): Promise<void> {
     if (this.#takenOver.has(family)) return;
-    for (const rules of await removeFlannelRules(this.#host, family)) {
+    for (const rules of await removeFlannelRules(this.#host, family, tables)) {
       this.#log.info("removed what flannel has left", { family, rules });
     }
     this.#takenOver.add(family);
   }
 
-  async #setMasquerade(family: Family, chains: readonly NftChain[] | undefined): Promise<void> {
-    const have = await this.#host.nftTable(NFT_FAMILY[family], TABLE);
+  async #setMasquerade(family: Family, chains: readonly NftChain[] | undefined, tables: NftTables): Promise<void> {
+    const present = tables.has(`${NFT_FAMILY[family]} ${TABLE}`);
     const last = this.#masquerade[family];
     if (!chains) {
       delete this.#masquerade[family];
-      if (!have) return;
+      if (!present) return;
       await this.#host.setNftTable(NFT_FAMILY[family], TABLE, undefined);
       this.#log.info("masquerade rules removed", { family });
       return;
     }
     const wrote = JSON.stringify(chains);
     const wanted = last?.wrote === wrote;
-    if (wanted && last.shown === JSON.stringify(have)) return;
+    if (wanted && present && last.shown === (await this.#shown(family))) return;
     await this.#host.setNftTable(NFT_FAMILY[family], TABLE, chains);
-    const shown = JSON.stringify(await this.#host.nftTable(NFT_FAMILY[family], TABLE));
-    this.#masquerade[family] = { wrote, shown };
+    this.#masquerade[family] = { wrote, shown: await this.#shown(family) };
     if (wanted) this.#log.warn("masquerade rules had been changed by somebody else, put back", { family });
     else this.#log.info("masquerade rules written", { family });
   }
 
-  async #setForward(family: Family, rules: readonly (readonly string[])[] | undefined): Promise<void> {
-    for (const variant of await this.#host.iptablesInUse(family)) {
+  async #shown(family: Family): Promise<string> {
+    return JSON.stringify(await this.#host.nftTable(NFT_FAMILY[family], TABLE));
+  }
+
+  async #setForward(
+    family: Family,
+    rules: readonly (readonly string[])[] | undefined,
+    tables: NftTables,
+  ): Promise<void> {
+    for (const variant of await this.#host.iptablesInUse(family, tables)) {
       const changed = await this.#host.setForwardChain(family, variant, CHAIN, rules);
       const key = `${variant} ${family}`;
       const wrote = JSON.stringify(rules);
@@ -123,9 +136,9 @@ export class Traffic {
   }
 
   // Once for each chain, as long as it stands.
-  async #tellDrops(family: Family, network: Prefix, devices: readonly string[]): Promise<void> {
+  async #tellDrops(family: Family, network: Prefix, devices: readonly string[], tables: NftTables): Promise<void> {
     const told = this.#drops.get(family) ?? [];
-    const chains = await chainsAgainstPods(this.#host, family, [formatPrefix(network)], devices);
+    const chains = await chainsAgainstPods(this.#host, family, [formatPrefix(network)], devices, tables);
     const names = chains.map(({ name }) => name);
     this.#drops.set(family, names);
     for (const chain of names.filter((name) => !told.includes(name))) {
@@ -140,9 +153,11 @@ export class Traffic {
 /** Takes away everything that a Traffic makes, without one, and what flannel has left. Resolves to what could not be done, one sentence each. */
 export async function removeTraffic(host: Host): Promise<readonly string[]> {
   const problems: string[] = [];
+  const tables = host.nftTables();
   for (const family of FAMILIES) {
     await attempt(problems, `remove the IPv${family} masquerade rules`, async () => {
-      if (await host.nftTable(NFT_FAMILY[family], TABLE)) await host.setNftTable(NFT_FAMILY[family], TABLE, undefined);
+      const present = (await tables).has(`${NFT_FAMILY[family]} ${TABLE}`);
+      if (present) await host.setNftTable(NFT_FAMILY[family], TABLE, undefined);
     });
     for (const variant of ["nft", "legacy"] as const) {
       await attempt(problems, `remove the IPv${family} forward rules of iptables-${variant}`, async () => {
@@ -150,7 +165,7 @@ export async function removeTraffic(host: Host): Promise<readonly string[]> {
       });
     }
     await attempt(problems, `remove flannel's IPv${family} rules`, async () => {
-      await removeFlannelRules(host, family);
+      await removeFlannelRules(host, family, await tables);
     });
   }
   return problems;

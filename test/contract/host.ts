@@ -321,6 +321,15 @@ export function hostContract(name: string, make: () => Promise<HostUnderTest>): 
       expect((await host.nftTable("ip", "twill-test"))?.[0]?.rules).toHaveLength(rules.length);
     });
 
+    on("names the tables, by family", async (host) => {
+      expect([...(await host.nftTables())]).toEqual([]);
+      await host.setNftTable("ip", "twill-test", [chain([masquerade])]);
+      await host.setNftTable("ip6", "twill-test", []);
+      expect([...(await host.nftTables())].toSorted()).toEqual(["ip twill-test", "ip6 twill-test"]);
+      await host.setForwardChain(4, "nft", "TWILL-TEST", []);
+      expect(await host.nftTables()).toContain("ip filter");
+    });
+
     on("deletes a table once", async (host) => {
       await host.setNftTable("ip", "twill-test", [chain([masquerade])]);
       await host.setNftTable("ip", "twill-test", undefined);
@@ -343,6 +352,8 @@ export function hostContract(name: string, make: () => Promise<HostUnderTest>): 
         expect(await host.setForwardChain(4, variant, "TWILL-TEST", rules)).toBe(true);
         expect(await host.setForwardChain(4, variant, "TWILL-TEST", rules)).toBe(false);
         expect(await host.iptablesInUse(4)).toEqual([variant]);
+        expect(await host.iptablesInUse(4, await host.nftTables())).toEqual([variant]);
+        expect(await host.iptablesInUse(4, new Set())).toEqual(variant === "nft" ? [] : [variant]);
         expect(await host.iptablesInUse(6)).toEqual([]);
         expect(await host.setForwardChain(4, variant, "TWILL-TEST", rules.toReversed())).toBe(true);
         expect(await host.setForwardChain(4, variant, "TWILL-TEST", undefined)).toBe(true);
@@ -365,7 +376,8 @@ export function hostContract(name: string, make: () => Promise<HostUnderTest>): 
         await host.setForwardChain(4, variant, "TWILL-TEST", rules);
         expect(await host.removeIptablesChain(6, variant, where)).toBe(false);
         expect(await host.removeIptablesChain(4, variant, { ...where, table: "nat" })).toBe(false);
-        expect(await host.removeIptablesChain(4, variant, where)).toBe(true);
+        if (variant === "nft") expect(await host.removeIptablesChain(4, variant, where, new Set())).toBe(false);
+        expect(await host.removeIptablesChain(4, variant, where, await host.nftTables())).toBe(true);
         expect(await host.removeIptablesChain(4, variant, where)).toBe(false);
         expect(await host.setForwardChain(4, variant, "TWILL-TEST", rules)).toBe(false);
       });

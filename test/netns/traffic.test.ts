@@ -280,6 +280,19 @@ describe.skipIf(process.getuid?.() !== 0)("Traffic (needs root for network names
       "iptables-nft cannot read the filter table, which nft has chains of its own in",
     );
   });
+
+  test("where nobody else filters, a pass asks for its own tables alone", async () => {
+    const tools: string[] = [];
+    const counted = new Traffic({
+      host: new LinuxHost({ netns: ns.node, onRun: (tool) => tools.push(tool) }),
+      log,
+    });
+    expect(await counted.reconcile(want)).toEqual([]);
+    tools.length = 0;
+    expect(await counted.reconcile(want)).toEqual([]);
+    const nft = tools.filter((tool) => tool === "nft");
+    expect(nft).toHaveLength(3); // all tables, ip twill, ip6 twill
+  });
 });
 
 // Counters grow, and handles and the order of tables say nothing.

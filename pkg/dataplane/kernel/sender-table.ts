@@ -103,8 +103,10 @@ export class SenderTable {
 
 /** Takes the rules away, of every family. */
 export async function removeSenderTables(host: Host, families: readonly Family[]): Promise<void> {
+  if (families.length === 0) return;
+  const tables = await host.nftTables();
   for (const family of families) {
-    if (!(await host.nftTable(NFT_FAMILY[family], SENDER_TABLE))) continue;
+    if (!tables.has(`${NFT_FAMILY[family]} ${SENDER_TABLE}`)) continue;
     await host.setNftTable(NFT_FAMILY[family], SENDER_TABLE, undefined);
   }
 }

@@ -121,11 +121,12 @@ export class TunnelDevice {
         return "net.ipv4.conf.all.rp_filter is 1 (strict)";
     }
     if (forced) return undefined;
+    const tables = await host.nftTables();
     for (const family of families) {
-      if (!forwardRules && (await host.iptablesInUse(family)).length > 0) {
+      if (!forwardRules && (await host.iptablesInUse(family, tables)).length > 0) {
         return "there are iptables rules, and --iptables-forward-rules=false keeps ours from standing first";
       }
-      const [chain] = await host.foreignForwardChains(family);
+      const [chain] = await host.foreignForwardChains(family, tables);
       if (chain) return `the nftables chain ${chain.name} sees forwarded packets and might drop them`;
     }
     return undefined;
