@@ -162,6 +162,11 @@ const bad: readonly { argv: readonly string[]; env?: Environment; says: readonly
       `--run-dir is "/${"x".repeat(95)}": give a path of at most 95 bytes, since a socket's path may not be longer`,
     ],
   },
+  {
+    argv: ["--state-dir=/srv/twill/"],
+    env: { TWILLD_RUN_DIR: "/srv//twill" },
+    says: ["--state-dir and --run-dir are both /srv//twill: give each a directory of its own"],
+  },
   { argv: ["--verify-sender=lax"], says: ['--verify-sender is "lax": give default or strict'] },
   { argv: ["--log-level=loud"], says: ['--log-level is "loud": give debug, info, warn or error'] },
   { argv: [], env: { FLANNELD_IP_MASQ: "maybe" }, says: ['FLANNELD_IP_MASQ is "maybe": give true or false'] },

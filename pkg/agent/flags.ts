@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { resolve } from "node:path";
 import type { PerFamily } from "../addr/family.ts";
 import { type Addr, parseAddr } from "../addr/addr.ts";
 import type { Setting } from "../api/setting.ts";
@@ -73,8 +74,7 @@ function readConfig(settings: Settings): AgentConfig {
     forwardRules: settings.value("iptables-forward-rules", bool),
     resync,
     healthz: healthz.port === 0 ? undefined : healthz,
-    stateDir: settings.value("state-dir", absolutePath),
-    runDir: settings.value("run-dir", runDir),
+    ...readDirs(settings),
     nodeName: settings.optional("node-name", nodeName) ?? hostname(),
     dataplane: settings.value("dataplane", choice("tun", "kernel")),
     verifySender: settings.value("verify-sender", choice("default", "strict")),
@@ -95,6 +95,14 @@ function readUnderlayConfig(settings: Settings): UnderlayConfig {
     ifaceCanReach: settings.optional("iface-can-reach", address()),
     publicIp,
   };
+}
+
+// Each is locked by itself, so that one directory for both would be taken by ourselves.
+function readDirs(settings: Settings): Pick<AgentConfig, "stateDir" | "runDir"> {
+  const dirs = { stateDir: settings.value("state-dir", absolutePath), runDir: settings.value("run-dir", runDir) };
+  if (resolve(dirs.stateDir) === resolve(dirs.runDir))
+    settings.refuse(`--state-dir and --run-dir are both ${dirs.runDir}: give each a directory of its own`);
+  return dirs;
 }
 
 // The least that etcd grants with its default election time-out (1.5 times 1 s, rounded up).

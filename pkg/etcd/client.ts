@@ -135,6 +135,7 @@ export class EtcdClient {
     } catch (cause) {
       // OpenSSL reads the files only now. Its text says which is broken, or that key and certificate are no pair.
       const files = [caFile, certFile, keyFile].filter((file) => file !== undefined).join(", ");
+      if (files === "") throw cause;
       throw new ConfigError([`cannot use the etcd TLS files ${files}: ${opensslReason(describeError(cause))}`], {
         cause,
       });

@@ -57,7 +57,7 @@ export class ConfigSource {
 
   // The config, or in one sentence why there is none.
   async #look(): Promise<NetworkConfig | string> {
-    const { registry, contact, log, prefix } = this.#options;
+    const { registry, contact, prefix } = this.#options;
     try {
       const entry = await registry.get("config");
       contact.back("config");
@@ -66,18 +66,29 @@ export class ConfigSource {
         return `there is no network config: put one with etcdctl put ${prefix}/config '${example}'`;
       }
       const survey = namesBackend(entry.value) ? undefined : new Survey(await registry.list());
-      const config = parseNetworkConfig(entry.value, {
-        liveLeases: survey?.claims.flatMap((claim) => claim.lease ?? []) ?? [],
-        warn: (sentence) => log.warn("network config is doubtful", { reason: sentence }),
-      });
-      this.text = entry.value;
-      return config;
+      return this.#parse(entry.value, survey);
     } catch (error) {
-      if (error instanceof ConfigError) return `the network config at ${prefix}/config is wrong: ${error.message}`;
+      // The settings for etcd, whose files may come yet or be put right.
+      if (error instanceof ConfigError) return error.message;
       if (!(error instanceof RegistryUnavailableError)) throw error;
       contact.lost("config", error);
       // Its causes hold times and would make every try a new problem.
       return `etcd does not answer: ${error.message}`;
+    }
+  }
+
+  #parse(text: string, survey: Survey | undefined): NetworkConfig | string {
+    const { log, prefix } = this.#options;
+    try {
+      const config = parseNetworkConfig(text, {
+        liveLeases: survey?.claims.flatMap((claim) => claim.lease ?? []) ?? [],
+        warn: (sentence) => log.warn("network config is doubtful", { reason: sentence }),
+      });
+      this.text = text;
+      return config;
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      return `the network config at ${prefix}/config is wrong: ${error.message}`;
     }
   }
 }

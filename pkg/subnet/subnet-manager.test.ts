@@ -1,6 +1,7 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { parseAddr } from "../addr/addr.ts";
 import { seededRandom } from "../base/backoff.ts";
+import { ConfigError } from "../base/errors.ts";
 import { FakeClock } from "../base/fake-clock.ts";
 import { MemoryLogger } from "../base/logger.ts";
 import type { LeaseAttrs } from "../lease/lease.ts";
@@ -58,6 +59,18 @@ test("networkConfig waits, tells each problem once, and goes on when the config 
   expect(manager.problem).toBeUndefined();
   expect(log.sentences("info")).toEqual(["network config found"]);
   expect(clock.pending).toBe(0);
+});
+
+test("networkConfig tells of settings for etcd that are no use as such, and goes on when they are", async () => {
+  const { clock, etcd, registry, manager, signal } = setUp();
+  etcd.put(`${PREFIX}/config`, CONFIG);
+  const get = vi.spyOn(registry, "get").mockRejectedValue(new ConfigError(["cannot read the etcd CA certificate"]));
+  const waiting = manager.networkConfig(signal);
+  await clock.advance(2000);
+  expect(manager.problem).toBe("cannot read the etcd CA certificate");
+  get.mockRestore();
+  await clock.advance(1000);
+  expect((await waiting).backend.type).toBe("vxlan");
 });
 
 test("networkConfig rides out an etcd that does not answer", async () => {
