@@ -2,6 +2,7 @@ import { COUNTERS } from "../pkg/dataplane/tun/counters.ts";
 import type { Table, TableRow } from "../pkg/dataplane/tun/forwarding-table.ts";
 import { LoopMemory } from "../pkg/dataplane/tun/loop-memory.ts";
 import { PacketLoop } from "../pkg/dataplane/tun/packet-loop.ts";
+import type { TunnelGso } from "../pkg/dataplane/tun/tunnel-gso.ts";
 import { VNET_HDR_LEN } from "../pkg/packet/vnet.ts";
 import { MemoryTun } from "../pkg/tun/memory-tun.ts";
 import type { MemoryBind, MemoryUnderlay } from "../pkg/underlay/memory-bind.ts";
@@ -16,17 +17,18 @@ export class MemoryNode {
   readonly bind: MemoryBind;
   readonly loop: PacketLoop;
 
-  constructor(underlay: MemoryUnderlay, publicIp: string, table: Table) {
+  constructor(underlay: MemoryUnderlay, publicIp: string, table: Table, tunnel?: TunnelGso) {
     const { arena } = this.memory;
     this.tun = new MemoryTun(arena);
     this.bind = underlay.bind(arena, addr(publicIp), PORT);
-    this.loop = new PacketLoop(arena, this.tun, this.bind, this.memory.table, this.memory.counters);
+    const options = { merge: false, tunnel };
+    this.loop = new PacketLoop(arena, this.tun, this.bind, this.memory.table, this.memory.counters, options);
     this.memory.table.load(table);
   }
 
   /** Sends an IP packet as the kernel would hand it to the device. */
-  send(packet: Uint8Array): void {
-    this.tun.inject(Uint8Array.from([...new Uint8Array(VNET_HDR_LEN), ...packet]));
+  send(packet: Uint8Array, vnet: Uint8Array = new Uint8Array(VNET_HDR_LEN)): void {
+    this.tun.inject(Uint8Array.from([...vnet, ...packet]));
   }
 
   /** Turns until nothing moves. */

@@ -5,8 +5,11 @@ import { addr } from "../../../test/literals.ts";
 import { MemoryNode, PORT, row, table } from "../../../test/memory-node.ts";
 import { ipTos } from "../../packet/ip.ts";
 import {
+  putVnet,
   VNET_GSO_NONE,
   VNET_GSO_TCPV4,
+  VNET_GSO_UDP_L4,
+  VNET_HDR_LEN,
   VNET_NEEDS_CSUM,
   vnetCsumOffset,
   vnetCsumStart,
@@ -17,6 +20,7 @@ import {
 } from "../../packet/vnet.ts";
 import { EBADFD } from "../../sys/errors.ts";
 import { MemoryUnderlay } from "../../underlay/memory-bind.ts";
+import type { TunnelGso } from "./tunnel-gso.ts";
 
 const MAC_A = "0a:00:00:00:00:0a";
 const MAC_B = "0a:00:00:00:00:0b";
@@ -240,6 +244,39 @@ describe("a full socket", () => {
     b.settle();
     expect(b.delivered()).toEqual(sent);
     expect(a.counts()).toMatchObject({ tx_packets: 300 });
+  });
+
+  // A super-packet goes by the tunnel; where datagrams to its peer wait for the socket it is cut and waits behind them.
+  test("keeps all of a super-packet behind the datagrams that it would have overtaken", () => {
+    const underlay = new MemoryUnderlay();
+    const rows = [row(0, "10.5.2.0/24", IP_B, MAC_B), row(1, "10.5.3.0/24", "192.0.2.3", "0a:00:00:00:00:0c")];
+    const own = table({ subnet: "10.5.1.0/24", mac: MAC_A, addrs: [IP_A], rows });
+    const takesAll = { on: true, refused: false, send: () => 1 } as unknown as TunnelGso;
+    const a = new MemoryNode(underlay, IP_A, own, takesAll);
+    const [b, c] = [IP_B, "192.0.2.3"].map((ip) => underlay.bind(a.memory.arena, addr(ip), PORT));
+    const between = { src: "10.5.1.5", dst: "10.5.2.7" };
+    const superPacket = (payload: number, type: number, headers: number, size: number, offset: number): void => {
+      const vnet = new Uint8Array(VNET_HDR_LEN);
+      putVnet(vnet, 0, VNET_NEEDS_CSUM, type, headers, size, 20, offset);
+      const make = type === VNET_GSO_TCPV4 ? tcpPacket : udpPacket;
+      a.send(make({ ...between, payload: pattern(payload), partial: true }), vnet);
+    };
+    a.bind.credit = 0;
+    superPacket(3 * 1420, VNET_GSO_UDP_L4, 28, 1420, 6);
+    superPacket(5 * 1408, VNET_GSO_TCPV4, 40, 1408, 16); // of the length of the datagrams
+    a.loop.turn();
+    a.bind.credit = Number.POSITIVE_INFINITY;
+    a.settle();
+    expect(b?.waiting.map(({ bytes }) => bytes.length)).toEqual(Array.from({ length: 8 }, () => 1470));
+    expect(b?.waiting.map(({ bytes }) => bytes[22 + 9])).toEqual([17, 17, 17, 6, 6, 6, 6, 6]);
+    expect(a.counts()).toMatchObject({ tx_packets: 8 });
+    // Nothing of it is left for when the socket fills again.
+    a.bind.credit = 0;
+    for (const length of [100, 300]) a.send(udpPacket({ ...between, dst: "10.5.3.9", payload: pattern(length) }));
+    a.loop.turn();
+    a.bind.credit = Number.POSITIVE_INFINITY;
+    a.settle();
+    expect(c?.waiting.map(({ bytes }) => bytes.length)).toEqual([150, 350]);
   });
 
   test("does not stop the other direction", () => {

@@ -257,7 +257,8 @@ export class Transmit {
     const run = this.#run;
     const whole = length + payloadLength;
     const pieces = payloadLength === 0 ? 1 : 2;
-    if (run.datagrams > 0 && !this.#fits(whole, pieces)) {
+    // While the socket is full nothing joins what waits for it: only what is held says where to go on.
+    if (run.datagrams > 0 && (this.blocked || !this.#fits(whole, pieces))) {
       this.#flush();
       if (this.blocked) {
         this.#heldAt = at;
