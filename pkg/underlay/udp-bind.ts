@@ -1,6 +1,6 @@
 import type { Family } from "../addr/family.ts";
 import { type Arena, IOVEC_LEN } from "../sys/arena.ts";
-import { EAGAIN, EINTR, EINVAL, EIO } from "../sys/errors.ts";
+import { EAGAIN, EINTR, EINVAL, EIO, EMSGSIZE } from "../sys/errors.ts";
 import * as libc from "../sys/libc.ts";
 import { SOCKADDR_ADDR, SOCKADDR_LEN } from "../sys/udp-socket.ts";
 import type { Bind, TxRun } from "./bind.ts";
@@ -15,6 +15,10 @@ const RX_BATCH = 64;
 const DATA_LEAST = 512;
 const DATA_MOST = 4096;
 const TX_BATCH = 64; // UDP_MAX_SEGMENTS (include/linux/udp.h)
+
+// So many runs in a row that the kernel would not cut, while it took their datagrams one by one, are taken for all. Fewer
+// may be the way to one peer.
+const REFUSALS_MOST = 16;
 
 const MSG_DONTWAIT = 0x40;
 
@@ -55,7 +59,7 @@ export class UdpBind implements Bind {
   readonly rx: RxTable;
   lost = 0;
   lostErrno = 0;
-  /** Whether runs go out as one buffer that the kernel cuts (UDP_SEGMENT). Turned off for good when the kernel refuses. */
+  /** Whether runs go out as one buffer that the kernel cuts (UDP_SEGMENT). Turned off for good when it refuses all. */
   segment: boolean;
 
   readonly #arena: Arena;
@@ -67,6 +71,7 @@ export class UdpBind implements Bind {
   readonly #txVec: number;
   readonly #txControl: number;
   #turn = 0;
+  #refusals = 0;
 
   /** `fds` are sockets of sys/udp-socket.ts, one per family in use, bound to the same port. */
   constructor(arena: Arena, fds: { readonly [F in Family]?: number }, port: number, segment = false) {
@@ -165,26 +170,37 @@ export class UdpBind implements Bind {
     if (fd === undefined) return this.#lose(run.datagrams, 0);
     if (run.datagrams > 1 && this.segment) {
       const done = this.#sendSegmented(fd, run);
-      if (done >= 0) return done;
+      return done >= 0 ? done : this.#sendRefused(fd, run, -done);
     }
     return this.#sendSingly(fd, run);
   }
 
-  // Returns -1 when the kernel will not cut: the run is still to be sent.
+  // A run that the kernel did not cut. Where it takes none of the datagrams either, it is not cutting that it refuses.
+  #sendRefused(fd: number, run: TxRun, errno: number): number {
+    const lostBefore = this.lost;
+    const done = this.#sendSingly(fd, run);
+    if (errno === EMSGSIZE || done === this.lost - lostBefore) return done;
+    this.#refusals++;
+    if (this.#refusals === REFUSALS_MOST) this.segment = false;
+    return done;
+  }
+
+  // Returns a negative errno when the kernel will not cut: the run is still to be sent.
   #sendSegmented(fd: number, run: TxRun): number {
     const header = this.#txVec;
     this.#putHeader(header, run, run.iov, run.iovCount, this.#putControl(run, run.length));
     for (;;) {
-      if (libc.sendmsg(fd, this.#arena.address(header), MSG_DONTWAIT) >= 0) return run.datagrams;
+      if (libc.sendmsg(fd, this.#arena.address(header), MSG_DONTWAIT) >= 0) {
+        this.#refusals = 0;
+        return run.datagrams;
+      }
       const errno = libc.errno();
       if (errno === EAGAIN) return 0;
       if (errno === EINTR) continue;
-      // EIO: the device cannot checksum (net/ipv4/udp.c, udp_send_skb). EINVAL: the kernel does not know the option, or a
-      // datagram does not fit the path's MTU and would have to be fragmented.
-      if (errno === EIO || errno === EINVAL) {
-        this.segment = false;
-        return -1;
-      }
+      // net/ipv4/udp.c, udp_send_skb. EMSGSIZE (before Linux 6.14 EINVAL): a datagram does not fit the path's MTU and has to
+      // be fragmented. EIO: the device cannot checksum, or the packet is transformed (IPsec). EINVAL also comes for a
+      // blackhole route.
+      if (errno === EIO || errno === EINVAL || errno === EMSGSIZE) return -errno;
       return this.#lose(run.datagrams, errno);
     }
   }
