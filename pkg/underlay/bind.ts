@@ -28,6 +28,9 @@ export interface Bind {
    */
   send(run: TxRun): number;
 
+  /** Of `fds` the one that the last unfinished send found full; -1 before. */
+  readonly fullFd: number;
+
   /** Datagrams that the kernel refused for good since open, and the errno of the last. */
   readonly lost: number;
   readonly lostErrno: number;

@@ -18,6 +18,7 @@ const MAX_WAITING = 4096;
 export class DgramBind implements Bind {
   readonly port: number;
   readonly fds: readonly number[] = [];
+  readonly fullFd = -1;
   readonly maxRun = MAX_RUN;
   readonly rx: RxTable;
   lost = 0;

@@ -36,6 +36,7 @@ export class MemoryUnderlay {
 export class MemoryBind implements Bind {
   readonly port: number;
   readonly fds: readonly number[] = [];
+  readonly fullFd = -1;
   readonly maxRun = 64;
   readonly rx: RxTable;
   readonly lost = 0;

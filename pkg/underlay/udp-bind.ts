@@ -55,6 +55,7 @@ export const UDP_BIND_ARENA = RX_BATCH * (RX_BUFFER_LEN + 1024) + TX_BATCH * 102
 export class UdpBind implements Bind {
   readonly port: number;
   readonly fds: readonly number[];
+  fullFd = -1;
   readonly maxRun = TX_BATCH;
   readonly rx: RxTable;
   lost = 0;
@@ -195,7 +196,7 @@ export class UdpBind implements Bind {
         return run.datagrams;
       }
       const errno = libc.errno();
-      if (errno === EAGAIN) return 0;
+      if (errno === EAGAIN) return this.#full(fd, 0);
       if (errno === EINTR) continue;
       // net/ipv4/udp.c, udp_send_skb. EMSGSIZE (before Linux 6.14 EINVAL): a datagram does not fit the path's MTU and has to
       // be fragmented. EIO: the device cannot checksum, or the packet is transformed (IPsec). EINVAL also comes for a
@@ -220,7 +221,7 @@ export class UdpBind implements Bind {
         continue;
       }
       const errno = libc.errno();
-      if (errno === EAGAIN) return done;
+      if (errno === EAGAIN) return this.#full(fd, done);
       if (errno === EINTR) continue;
       // The datagram at the head is refused for good (no route, a firewall, too long); those behind it may do better.
       this.#lose(1, errno);
@@ -237,6 +238,11 @@ export class UdpBind implements Bind {
     u32[(at + MSG_IOVLEN) >>> 2] = iovCount;
     this.#arena.putPointer(at + MSG_CONTROL, this.#txControl);
     u32[(at + MSG_CONTROLLEN) >>> 2] = control;
+  }
+
+  #full(fd: number, done: number): number {
+    this.fullFd = fd;
+    return done;
   }
 
   #lose(count: number, errno: number): number {

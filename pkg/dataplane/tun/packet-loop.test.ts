@@ -1,8 +1,10 @@
+import { writeSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { hex } from "../../../test/hex.ts";
 import { pattern, tcpPacket, udpPacket } from "../../../test/inner-packet.ts";
 import { addr } from "../../../test/literals.ts";
 import { MemoryNode, PORT, row, table } from "../../../test/memory-node.ts";
+import { systemClock } from "../../base/clock.ts";
 import { ipTos } from "../../packet/ip.ts";
 import {
   putVnet,
@@ -19,7 +21,9 @@ import {
   vnetHdrLen,
 } from "../../packet/vnet.ts";
 import { EBADFD } from "../../sys/errors.ts";
+import { WakeFd } from "../../sys/wake-fd.ts";
 import { MemoryUnderlay } from "../../underlay/memory-bind.ts";
+import { COUNTER } from "./counters.ts";
 import type { TunnelGso } from "./tunnel-gso.ts";
 
 const MAC_A = "0a:00:00:00:00:0a";
@@ -277,6 +281,20 @@ describe("a full socket", () => {
     a.bind.credit = Number.POSITIVE_INFINITY;
     a.settle();
     expect(c?.waiting.map(({ bytes }) => bytes.length)).toEqual([150, 350]);
+  });
+
+  test("of one family is waited for, though the other family's can be written to", () => {
+    const { a } = pair();
+    const [wake, full, empty] = [new WakeFd(), new WakeFd(), new WakeFd()];
+    writeSync(full.fd, new BigUint64Array([2n ** 64n - 2n])); // eventfd(2): the most it holds
+    Object.assign(a.bind, { fds: [full.fd, empty.fd], fullFd: full.fd, credit: 0 });
+    a.send(ping());
+    a.loop.turn();
+    const end = systemClock.now() + 500;
+    a.loop.run(wake.fd, () => systemClock.now() < end, "transmit"); // what is full can be read
+    expect(a.loop.transmit.blocked).toBe(true);
+    expect(a.memory.counters.value(COUNTER.loop_turns)).toBeLessThan(5);
+    for (const each of [wake, full, empty]) each.close();
   });
 
   test("does not stop the other direction", () => {

@@ -80,7 +80,8 @@ export class PacketLoop {
     while (control()) {
       const { blocked } = this.transmit;
       poll.want(1, blocked || !transmits ? 0 : POLLIN);
-      for (let i = 2; i < fds.length; i++) poll.want(i, blocked ? fromUdp | POLLOUT : fromUdp);
+      const { fullFd } = this.#bind;
+      for (let i = 2; i < fds.length; i++) poll.want(i, blocked && fds[i] === fullFd ? fromUdp | POLLOUT : fromUdp);
       if (!moved || !poll.glance(LOOKS)) poll.wait(LONGEST_SLEEP_MS);
       if (poll.ready(0) !== 0) drainWakeFd(wakeFd, this.#arena, scratch);
       let receive = false;
