@@ -1,10 +1,16 @@
 // The tunnel device must never swallow packets: what others do with forwarded packets on this host decides whether it is
 // used, and TCP runs either way.
 
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { MemoryLogger } from "../../pkg/base/logger.ts";
+import { type Ends, openEnds } from "../../pkg/dataplane/tun/ends.ts";
 import { Lab } from "../../pkg/lab/lab.ts";
 import type { Node } from "../../pkg/lab/node.ts";
+import { addr } from "../literals.ts";
 import { until } from "../until.ts";
+import { inside } from "./inside.ts";
 import { notRoot, rootTitle } from "./netns.ts";
 import { transferTcp } from "./tcp.ts";
 
@@ -90,5 +96,26 @@ describe.skipIf(notRoot)(rootTitle("the tunnel device"), () => {
     const { stdout } = await node.ctl(["status", "--json"]);
     const { dataplane } = JSON.parse(stdout) as { dataplane: { counters: Record<string, number | string> } };
     for (const name of ["tx_bytes", "rx_bytes"]) expect(Number(dataplane.counters[name])).toBeGreaterThan(5 * MB);
+  });
+});
+
+describe.skipIf(notRoot)(rootTitle("the ends of the packet loop"), () => {
+  // A try that fails may leave nothing open: the next would find the devices held, by ourselves.
+  test("open as soon as the underlay's address is the host's", () => {
+    const netns = `twt-${randomBytes(4).toString("hex")}`;
+    const ip = (...args: readonly string[]): void => void execFileSync("ip", args);
+    const { families, ...underlay } = { families: [6] as const, name: "eth0", index: 2, mtu: 1500 };
+    const here = { 6: addr("fd77::1") };
+    const want = { name: "twill.1", vni: 1, port: 8472, families, offload: "auto", plainUdp: false } as const;
+    const open = (): Ends =>
+      inside(netns, () => openEnds(want, { ...underlay, addr: here, publicIp: here }, new MemoryLogger()));
+    ip("netns", "add", netns);
+    try {
+      for (let tries = 0; tries < 2; tries++) expect(open).toThrow("fd77::1 is no address of this host any more");
+      ip("-n", netns, "address", "add", "fd77::1/128", "dev", "lo");
+      open().close();
+    } finally {
+      ip("netns", "delete", netns);
+    }
   });
 });

@@ -1,7 +1,7 @@
 // The TAP device of tunnel-gso.ts, seen from the control thread: opened with the plane, set up in the kernel, tried with a
 // real packet, and used only as long as nothing on this host could swallow what it has forwarded.
 
-import { type Addr, addrBytes } from "../../addr/addr.ts";
+import { type Addr, addrBytes, formatAddr } from "../../addr/addr.ts";
 import { FAMILIES, type Family } from "../../addr/family.ts";
 import type { Host } from "../../host/host.ts";
 import { put16le } from "../../packet/bytes.ts";
@@ -18,6 +18,7 @@ import { UDP_BIND_ARENA, UdpBind } from "../../underlay/udp-bind.ts";
 import type { Underlay } from "../../underlay/underlay.ts";
 import { setSysctls } from "../forwarding.ts";
 import { HEADROOM } from "./forwarding-table.ts";
+import { openSocketError } from "./open-errors.ts";
 import { TUNNEL_HEADROOM, TUNNEL_VNET_LEN, type TunnelData, TunnelGso } from "./tunnel-gso.ts";
 
 const { csum, tso4, tso6, tsoEcn, uso4, uso6, udpTunnelGso, udpTunnelGsoCsum } = TUN_OFFLOAD;
@@ -54,7 +55,10 @@ export class TunnelDevice {
     this.#probes = probes;
   }
 
-  /** Opens it; undefined when this kernel has no such device. Throws a SysError where /dev/net/tun is out of reach. */
+  /**
+   * Opens it; undefined when this kernel has no such device. Throws a SysError where /dev/net/tun is out of reach, and a
+   * DataplaneError where the underlay's address is not the host's (any more, or yet).
+   */
   static open(vni: number, underlay: Underlay, families: readonly Family[], port: number): TunnelDevice | undefined {
     const name = `twgso.${vni}`;
     let tap: { fd: number; mac: Uint8Array };
@@ -65,13 +69,19 @@ export class TunnelDevice {
       throw error;
     }
     const from: { [F in Family]?: Addr } = {};
-    const probes = families.flatMap((family) => {
+    const probes: Probe[] = [];
+    for (const family of families) {
       const addr = underlay.addr[family];
-      if (!addr) return [];
+      if (!addr) continue;
       from[family] = addr;
-      const socket = openUdp(family, addrBytes(addr), 0, { rcvbuf: PROBE_BUFFER, sndbuf: PROBE_BUFFER });
-      return [{ family, addr, fd: socket.fd, port: socket.port }];
-    });
+      try {
+        const socket = openUdp(family, addrBytes(addr), 0, { rcvbuf: PROBE_BUFFER, sndbuf: PROBE_BUFFER });
+        probes.push({ family, addr, fd: socket.fd, port: socket.port });
+      } catch (error) {
+        for (const { fd } of [tap, ...probes]) libc.close(fd);
+        throw openSocketError(formatAddr(addr), 0, error);
+      }
+    }
     return new TunnelDevice(name, { fd: tap.fd, mac: tap.mac, from, port }, probes);
   }
 
