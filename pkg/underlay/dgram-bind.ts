@@ -3,12 +3,15 @@ import { once } from "node:events";
 import { type Addr, addrBytes, addrFromBytes, formatAddr, parseAddr } from "../addr/addr.ts";
 import type { Family } from "../addr/family.ts";
 import { type Arena, IOVEC_LEN } from "../sys/arena.ts";
+import { ENOBUFS, SysError } from "../sys/errors.ts";
 import { SOCKADDR_ADDR } from "../sys/udp-socket.ts";
 import type { Bind, TxRun } from "./bind.ts";
 import { RxTable } from "./rx-table.ts";
 
 const MAX_RUN = 64;
 const MAX_WAITING = 4096;
+// Node keeps what the socket does not take, without bound and without a word (dgram, socket.getSendQueueSize).
+const MAX_QUEUED = 4 * 1024 * 1024;
 
 /**
  * UDP through node:dgram, one datagram per call, every payload copied: the plain reference that UdpBind is compared
@@ -97,6 +100,7 @@ export class DgramBind implements Bind {
         parts.push(bytes.slice(at, at + length));
       }
       if (!socket) this.lost++;
+      else if (socket.getSendQueueSize() > MAX_QUEUED) this.#lose(new SysError("send", ENOBUFS));
       else socket.send(parts, port, address, (error) => error && this.#lose(error));
     }
     return run.datagrams;
