@@ -178,4 +178,16 @@ describe.skipIf(notRoot).each([
       }
     });
   });
+
+  // IPv6 is cut by its sender alone, which a host is not of what it forwards.
+  test("TCP reaches a peer to whom the way is narrower than the underlay", async () => {
+    const [from, to, router] = [lab.node(1), lab.node(2), lab.node(3)];
+    const route = [`${to.address6}/128`, "via", router.address6, "dev", "eth0", "mtu", "1400"];
+    await from.run(["ip", "-6", "route", "add", ...route]);
+    await expectTcp(end(lab.pod(1, 1), 6), end(lab.pod(2, 1), 6));
+    await from.run(["ip", "-6", "route", "delete", ...route]);
+    // As a router may advertise it.
+    await from.run(["sysctl", "-qw", "net.ipv6.conf.eth0.mtu=1400"]);
+    await expectTcp(end(lab.pod(1, 1), 6), end(lab.pod(2, 1), 6));
+  });
 });

@@ -27,6 +27,8 @@ export interface TableRow {
   readonly subnet: Prefix;
   readonly publicIp: Addr;
   readonly mac: Mac;
+  /** Whether there is surely no router on the way, which could find a packet of the underlay's MTU too large. */
+  readonly near?: boolean;
 }
 
 export interface Table {
@@ -91,6 +93,8 @@ export class ForwardingTable {
   family: { [F in Family]: FamilyTable | undefined } = { 4: undefined, 6: undefined };
   /** slot -> the slot that `senders` answers for the same PublicIP, so that one comparison tells whose packet it is. */
   readonly senderOf = new Int32Array(MAX_ROWS);
+  /** slot -> 1 where the peer may be sent forwarded packets of the underlay's whole MTU. */
+  readonly forwardable = new Uint8Array(MAX_ROWS);
 
   readonly #arena: Arena;
   readonly #rows: number;
@@ -122,6 +126,8 @@ export class ForwardingTable {
       const first = firstOf.get(row.publicIp.value) ?? row.slot;
       firstOf.set(row.publicIp.value, first);
       this.senderOf[row.slot] = first;
+      // In IPv6 no router cuts a packet, nor does this host what it forwards: only what it sends itself. IPv4 is cut anywhere.
+      this.forwardable[row.slot] = family === 4 || row.near === true ? 1 : 0;
       senders.push({ prefix: { ...row.publicIp, length: bits }, value: first });
       this.#putRow(row, table, mac);
     }

@@ -29,9 +29,11 @@ export interface PeerSubnet {
 }
 
 /** Why something could not be set: for routes by the index of the peer's subnet, for the rest as sentences. */
-export interface KernelProblems {
+export interface KernelOutcome {
   readonly routes: ReadonlyMap<number, HostError>;
   readonly others: readonly string[];
+  /** Whether packets of the underlay's whole MTU reach a peer for sure: there is no router on the way. */
+  readonly isNear: (addr: Addr) => boolean;
 }
 
 // The queue in which packets wait while the socket is full; 500 lost a hundred thousand segments a second to the burst
@@ -39,7 +41,7 @@ export interface KernelProblems {
 const TX_QUEUE_LEN = 1000;
 
 /** Brings the kernel into line with `want`. One thing that fails does not stop the others. */
-export async function reconcileKernel(host: Host, want: DeviceWant): Promise<KernelProblems> {
+export async function reconcileKernel(host: Host, want: DeviceWant): Promise<KernelOutcome> {
   const others: string[] = [];
   const families = FAMILIES.filter((family) => want.own[family]);
   const link = (await host.links()).find((each) => each.name === want.name);
@@ -50,15 +52,20 @@ export async function reconcileKernel(host: Host, want: DeviceWant): Promise<Ker
 
   const tables: { [F in Family]?: readonly Route[] } = {};
   for (const family of families) tables[family] = await host.routes(family);
-  const isDirect = want.directRouting ? onLinkBy(tables, want.underlay, want.network) : (): boolean => false;
+  const isOnLink = onLinkBy(tables, want.underlay, want.network);
   const desired = want.peers.map(({ subnet, publicIp }): Route =>
-    isDirect(publicIp) ? plainRoute(subnet, publicIp, want.underlay) : { dst: subnet, dev: want.name },
+    want.directRouting && isOnLink(publicIp)
+      ? plainRoute(subnet, publicIp, want.underlay)
+      : { dst: subnet, dev: want.name },
   );
   // The kernel's own routes (of the device's address, of IPv6 link-local) come and go with the device.
   const ours = (route: Route): boolean =>
     (route.dev === want.name && route.protocol !== "kernel") || isPlainRoute(route, want.network);
   const problems = await reconcileRoutes(host, desired, Object.values(tables).flat(), ours);
-  return { routes: problems.failed, others: [...others, ...problems.others] };
+  // A router may have advertised less than the interface's own (RFC 4861 section 4.6.4).
+  const mtu6 = families.includes(6) ? await host.sysctl(`net/ipv6/conf/${want.underlay.name}/mtu`) : undefined;
+  const isNear = (addr: Addr): boolean => isOnLink(addr) && !(addr.family === 6 && Number(mtu6) < want.underlay.mtu);
+  return { routes: problems.failed, others: [...others, ...problems.others], isNear };
 }
 
 /** The device's own address: the subnet's network address with a full mask, as flannel gives its device. */

@@ -311,6 +311,27 @@ describe("a full socket", () => {
   });
 });
 
+describe("the tunnel", () => {
+  test.each([
+    { what: "TCP over IPv4", version: 4, near: false, whole: true },
+    { what: "TCP over IPv6 to a peer with no router on the way", version: 6, near: true, whole: true },
+    // A packet that is too large would be lost there: neither the host nor a router cuts what it forwards.
+    { what: "TCP over IPv6 to any other peer", version: 6, near: false, whole: false },
+  ])("$what leaves through it: $whole", ({ version, near, whole }) => {
+    const [subnet, dst] = version === 4 ? ["10.5.2.0/24", "10.5.2.7"] : ["fd05:0:0:2::/64", "fd05:0:0:2::7"];
+    const addrs = version === 4 ? [IP_A, IP_B] : [IP6_A, IP6_B];
+    const own = { subnet: "10.5.1.0/24", subnet6: "fd05:0:0:1::/64", mac: MAC_A, addrs: [addrs[0] as string] };
+    let taken = 0;
+    const tunnel = { on: true, refused: false, send: () => ++taken } as unknown as TunnelGso;
+    const rows = [{ ...row(0, subnet, addrs[1] as string, MAC_B), near }];
+    const a = new MemoryNode(new MemoryUnderlay(), addrs[0] as string, table({ ...own, rows }), tunnel);
+    a.send(tcpPacket({ src: version === 4 ? "10.5.1.5" : "fd05:0:0:1::5", dst: dst, payload: pattern(77) }));
+    a.settle();
+    expect(taken).toBe(whole ? 1 : 0);
+    expect(a.counts()).toMatchObject({ tx_packets: 1 });
+  });
+});
+
 describe("packets that a kernel vxlan peer hands over unfinished", () => {
   const deliver = (inner: Uint8Array): MemoryNode => {
     const { underlay, b } = pair();

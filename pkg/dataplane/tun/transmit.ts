@@ -174,7 +174,8 @@ export class Transmit {
     this.#family = family;
     this.#peer = peer;
     this.#tos = ipTos(bytes, ip) & ECN_MASK; // RFC 6040 section 4.1: the inner ECN field is copied out
-    if (this.#tunnel?.on === true && this.#sendWhole(this.#tunnel, vnet, ip, length)) return;
+    const { forwardable } = this.#table;
+    if (this.#tunnel?.on === true && forwardable[peer] === 1 && this.#sendWhole(this.#tunnel, vnet, ip, length)) return;
     if (vnetGsoType(bytes, vnet) !== VNET_GSO_NONE) {
       if (!this.#segmenter.begin(vnet, ip, ip + length)) return this.#counters.add(COUNTER.tx_bad_gso, 1);
       this.#cutting = true;

@@ -1,6 +1,7 @@
 // The user-space data plane, seen from the control thread: it opens the TUN device and the UDP sockets, starts the
 // packet loop on a thread of its own, hands it tables, and keeps the kernel's side in line.
 
+import type { Addr } from "../../addr/addr.ts";
 import { FAMILIES, type Family, mapFamilies, type PerFamily } from "../../addr/family.ts";
 import type { Mac } from "../../addr/mac.ts";
 import type { Prefix } from "../../addr/prefix.ts";
@@ -77,6 +78,7 @@ export class TunDataplane implements Dataplane {
   #passes = 0;
   #attrs: PlaneAttrs | undefined;
   #posted = "";
+  #isNear: (addr: Addr) => boolean = () => false;
   #peers = new Set<LeaseKey>();
   #closed = false;
   readonly #settleDone: { readonly resolve: () => void; readonly reject: (error: unknown) => void };
@@ -170,7 +172,7 @@ export class TunDataplane implements Dataplane {
     this.#post(this.#table(want, rows));
     await Promise.race([this.done, Promise.all(this.#threads.map((thread) => thread.running))]);
     const outcome = new Map<LeaseKey, PeerState>(states);
-    const problems = await reconcileKernel(this.#options.host, {
+    const kernel = await reconcileKernel(this.#options.host, {
       name: this.device,
       mtu: this.mtu,
       network: this.#options.network,
@@ -179,7 +181,9 @@ export class TunDataplane implements Dataplane {
       underlay: want.underlay,
       directRouting: this.#options.backend.directRouting ?? false,
     });
-    for (const [i, error] of problems.routes) {
+    this.#isNear = kernel.isNear;
+    this.#post(this.#table(want, rows));
+    for (const [i, error] of kernel.routes) {
       const row = rows[i];
       const peer = want.peers.find((each) => row && each.subnet[row.family] === row.subnet);
       if (peer) outcome.set(peer.key, { failed: error.message });
@@ -188,7 +192,7 @@ export class TunDataplane implements Dataplane {
     if (!this.#tookOver) await this.#takeOver.run(await this.#options.host.links());
     this.#tookOver = true;
     await this.#driveTunnel();
-    if (problems.others.length > 0) throw new HostError(problems.others.join("; "));
+    if (kernel.others.length > 0) throw new HostError(kernel.others.join("; "));
     return { attrs, peers: outcome };
   }
 
@@ -220,7 +224,7 @@ export class TunDataplane implements Dataplane {
       ownMac: vtepMac,
       mtu: this.mtu,
       ownAddrs: addrs,
-      rows,
+      rows: rows.map((row) => ({ ...row, near: this.#isNear(row.publicIp) })),
     };
   }
 
