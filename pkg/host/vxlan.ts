@@ -12,20 +12,42 @@ export interface VxlanData {
   readonly link?: string;
   readonly port?: number;
   readonly learning?: boolean;
-  readonly gbp?: boolean;
+  readonly gbp?: boolean | null;
   readonly [setting: string]: unknown;
 }
 
-const OURS = new Set(["id", "local", "local6", "link", "port", "learning", "gbp"]);
+// What we would not have asked for, by iproute2's name for it (ip/iplink_vxlan.c, 5.10 to 7.1). Whatever else it shows is
+// not looked at: a device of ours with something that a newer iproute2 or kernel shows of each device would be made anew
+// at every pass. "reserved_bits" (iproute2 and Linux 6.14) is such a thing: the header bits that must be 0, by default
+// all that the other settings leave unused.
+const FLAGS = [
+  "external",
+  "vnifilter",
+  "proxy",
+  "rsc",
+  "l2miss",
+  "l3miss",
+  "udp_zero_csum6_tx",
+  "udp_zero_csum6_rx",
+  "remcsum_tx",
+  "remcsum_rx",
+  "mcroute",
+  "gpe",
+];
 
-// What `ip` shows of a device that was made without asking for more, in any version so far. What is false, 0 or "unset"
-// is a default too.
-const DEFAULTS: ReadonlyMap<string, string> = new Map([
-  ["port_range", '{"low":0,"high":0}'],
-  ["ageing", "300"],
-  ["udp_csum", "true"],
-  ["localbypass", "true"],
-  ["ttl", '"auto"'],
+// The same with a value, and what is shown of a device that was made without asking for it.
+const VALUES: ReadonlyMap<string, readonly string[]> = new Map([
+  ["group", []],
+  ["group6", []],
+  ["remote", []],
+  ["remote6", []],
+  ["port_range", ['{"low":0,"high":0}']],
+  ["tos", ["0"]],
+  ["ttl", ["0", '"auto"']],
+  ["df", ['"unset"']],
+  ["label", ["0"]],
+  ["ageing", ["300", "0"]],
+  ["limit", ["0"]],
 ]);
 
 export function readVxlan(data: VxlanData): Vxlan {
@@ -35,22 +57,26 @@ export function readVxlan(data: VxlanData): Vxlan {
     underlay: data.link,
     port: data.port ?? 0,
     learning: data.learning ?? false,
-    gbp: data.gbp ?? false,
+    gbp: isSet(data.gbp),
     others: others(data),
   };
 }
 
 function others(data: VxlanData): string[] {
-  const found: string[] = [];
+  const found = FLAGS.filter((name) => isSet(data[name]));
   // iproute2 shows this one only where it is switched off from what it was made with.
   if (data["udp_csum"] === false) found.push("noudpcsum");
-  for (const [name, value] of Object.entries(data)) {
-    if (OURS.has(name) || value === false || value === 0 || value === "unset") continue;
-    const text = JSON.stringify(value);
-    if (DEFAULTS.get(name) === text) continue;
-    found.push(value === true ? name : `${name} ${text.replaceAll('"', "")}`);
+  for (const [name, defaults] of VALUES) {
+    if (!(name in data)) continue;
+    const text = JSON.stringify(data[name]);
+    if (!defaults.includes(text)) found.push(`${name} ${text.replaceAll('"', "")}`);
   }
   return found;
+}
+
+// A flag that the kernel only names where it is on is null since iproute2 6.4 (print_null), before that true.
+function isSet(flag: unknown): boolean {
+  return flag === true || flag === null;
 }
 
 /** The line of `ip -batch` that makes the device. */

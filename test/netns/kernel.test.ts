@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MemoryLogger } from "../../pkg/base/logger.ts";
 import { KernelDataplane, type KernelOptions } from "../../pkg/dataplane/kernel/kernel-dataplane.ts";
+import type { Execute } from "../../pkg/host/command.ts";
 import { executeBySpawn } from "../../pkg/host/execute.ts";
 import { LinuxHost } from "../../pkg/host/linux-host.ts";
 import type { Lease } from "../../pkg/lease/lease.ts";
@@ -221,6 +222,42 @@ describe.skipIf(notRoot)(rootTitle("the kernel plane"), () => {
       expect(tools).not.toContain("tee");
       expect(state()).toEqual(right);
       expect(ip("-o", "link", "show", "dev", "flannel.1").split(":")[0]).toBe(index);
+    });
+  });
+
+  describe("keeps a device that", () => {
+    namespaceForAll();
+
+    test.each([false, true])("a newer iproute2 shows with more settings, group policy %j", async (gbp) => {
+      // As iproute2 7.1 does on Linux 6.14 and newer, and one that nobody has thought of yet.
+      const newer = {
+        reserved_bits: gbp ? "0x77000000000000ff" : "0xf7ffffff000000ff",
+        external: false,
+        localbypass: true,
+        mcroute: false,
+        shiny: "always",
+        ...(gbp && { gbp: null }),
+      };
+      const execute: Execute = async (file, args, stdin) => {
+        const result = await executeBySpawn(process.env)(file, args, stdin);
+        const stdout = result.stdout.replaceAll(
+          /("info_kind":"vxlan","info_data":)(\{.*?"udp_zero_csum6_rx":\w+).*?\}/g,
+          (_, before: string, data: string) =>
+            before + JSON.stringify({ ...(JSON.parse(`${data}}`) as object), ...newer }),
+        );
+        return { ...result, stdout };
+      };
+      const plane = makePlane(netns, { backend: { ...backend, gbp }, host: new LinuxHost({ netns, execute }) });
+      const want = { own: lease(1), peers: [lease(2)], underlay };
+      const indexes = (): string[] =>
+        ["flannel.1", "flannel-v6.1"].map((dev) => ip("-o", "link", "show", "dev", dev).split(":")[0] ?? "");
+      await plane.open(underlay);
+      const first = indexes();
+      await plane.reconcile(want);
+      await plane.reconcile(want);
+      expect(indexes()).toEqual(first);
+      expect(ip("-d", "link", "show", "dev", "flannel.1").includes(" gbp ")).toBe(gbp);
+      for (const dev of ["flannel.1", "flannel-v6.1"]) ip("link", "delete", dev);
     });
   });
 
