@@ -1,3 +1,4 @@
+import { formatAddr } from "../addr/addr.ts";
 import { formatInterfaceAddr } from "../addr/prefix.ts";
 
 import { describeChange, invalidDevice } from "./change.ts";
@@ -10,10 +11,16 @@ import { addVxlanLine, changeVxlanLine } from "./vxlan.ts";
 
 // Changes go to iproute2 in batches, one process for each run of changes of one kind.
 
+/** A line of a batch and the change that fails with it, if any. */
+interface Line {
+  readonly text: string;
+  readonly change: number | undefined;
+}
+
 /** Changes in a row that one process can carry out. */
 interface Run {
   readonly kind: keyof typeof TOOL;
-  readonly lines: { readonly text: string; readonly change: number }[];
+  readonly lines: Line[];
 }
 
 // `ip` ends the whole batch, -force or not, at the first neighbour that the kernel refuses (ip/ipneigh.c,
@@ -39,7 +46,15 @@ export async function applyChanges(
     if (i === undefined || !change || results[i] || isDone(change, reason)) return;
     results[i] = new HostError(`cannot ${describeChange(change)}: ${reason}`);
   };
-  for (const run of runs) await carryOut(commands, run, fail);
+  for (const run of runs) {
+    const detours: Line[] = [];
+    await carryOut(commands, run, (i, reason) => {
+      const lines = i === undefined ? [] : detourLines(i, changes[i], reason);
+      if (lines.length === 0) fail(i, reason);
+      detours.push(...lines);
+    });
+    await carryOut(commands, { kind: run.kind, lines: detours }, fail);
+  }
   return results;
 }
 
@@ -105,6 +120,22 @@ function batchLines(change: HostChange): string[] {
     case "delete-fdb":
       return [fdbLine(change)];
   }
+}
+
+// The kernel refuses an IPv6 route by a gateway that another route leads to through another device, on-link or not
+// (net/ipv6/route.c, ip6_route_check_nh_onlink): the route that is to be replaced, or one around it. A route to the
+// gateway alone that goes first lets it pass, and what is replaced is replaced in one step. Metric 1, so that it wins and
+// replaces nobody's.
+function detourLines(i: number, change: HostChange | undefined, reason: string): Line[] {
+  if (change?.kind !== "route" || !reason.startsWith("Nexthop has invalid gateway or device mismatch")) return [];
+  const { via, dev, onlink } = change.route;
+  if (via?.family !== 6 || onlink !== true) return [];
+  const gateway = `${formatAddr(via)}/128 dev ${dev} metric 1`;
+  return [
+    { text: `route replace ${gateway}`, change: undefined },
+    ...batchLines(change).map((text) => ({ text, change: i })),
+    { text: `route delete ${gateway}`, change: undefined },
+  ];
 }
 
 // iproute2 6.1 remembers the last protocol that it looked up by name, and a number after it spoils that memory

@@ -16,10 +16,10 @@ export interface VxlanData {
   readonly [setting: string]: unknown;
 }
 
-// What we would not have asked for, by iproute2's name for it (ip/iplink_vxlan.c, 5.10 to 7.1). Whatever else it shows is
-// not looked at: a device of ours with something that a newer iproute2 or kernel shows of each device would be made anew
-// at every pass. "reserved_bits" (iproute2 and Linux 6.14) is such a thing: the header bits that must be 0, by default
-// all that the other settings leave unused.
+// What we would not have asked for, by iproute2's name for it (ip/iplink_vxlan.c, 5.10 to 7.1). Whatever else it shows is not
+// looked at: a device of ours with something that a newer iproute2 or kernel shows of each would be made anew at every
+// pass. "reserved_bits" (iproute2 and Linux 6.14) is such a thing: the header bits that must be 0, by default all that the
+// other settings leave unused.
 const FLAGS = [
   "external",
   "vnifilter",

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 
 import { formatAddr } from "../../pkg/addr/addr.ts";
 import { systemClock, sleep } from "../../pkg/base/clock.ts";
-import type { Host, HostChange, HostEvent, Link, Vxlan } from "../../pkg/host/host.ts";
+import type { Host, HostChange, HostEvent, Link, Route, Vxlan } from "../../pkg/host/host.ts";
 import { addr, mac, prefix } from "../literals.ts";
 import type { HostUnderTest } from "./host.ts";
 
@@ -80,6 +80,22 @@ export function vxlanHostContract(name: string, make: () => Promise<HostUnderTes
         'cannot make the VXLAN device flannel.3: "x y" is not the name of an interface',
       ]);
     });
+
+    for (const dst of ["fd05:0:0:2::/64", "fd05::/48"]) {
+      on(`gets the route fd05:0:0:2::/64 through it while ${dst} leads elsewhere`, async (host) => {
+        const dev = "flannel.1";
+        const route: Route = { dst: prefix("fd05:0:0:2::/64"), via: addr("fd05:0:0:2::"), dev, onlink: true };
+        await must(host, [
+          { kind: "address", dev: "u0", address: { addr: addr("fd77::1"), length: 64 } },
+          device({ ...settings, local: addr("fd77::1") }, dev, 1430),
+          { kind: "link", dev, up: true },
+          { kind: "route", route: { dst: prefix(dst), via: addr("fd77::2"), dev: "u0" } },
+          { kind: "route", route },
+        ]);
+        const through = (await host.routes(6)).filter((each) => each.dev === dev && each.protocol !== "kernel");
+        expect(through).toEqual([route]);
+      });
+    }
 
     on("loses it with its underlay", async (host) => {
       await must(host, [device(settings), { kind: "delete-link", dev: "u0" }]);

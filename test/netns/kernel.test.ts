@@ -1,6 +1,6 @@
 // The kernel plane on the real kernel, each test in a network namespace of its own.
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -13,6 +13,7 @@ import type { Lease } from "../../pkg/lease/lease.ts";
 import type { Underlay } from "../../pkg/underlay/underlay.ts";
 import { dataplaneContract } from "../contract/dataplane.ts";
 import { addr, mac, prefix } from "../literals.ts";
+import { until } from "../until.ts";
 import { notRoot, rootTitle } from "./netns.ts";
 
 const run = (file: string, ...args: string[]): string => execFileSync(file, args, { encoding: "utf8" });
@@ -140,6 +141,7 @@ describe.skipIf(notRoot)(rootTitle("the kernel plane"), () => {
     "route changed": () => ip("route", "replace", "10.5.2.0/24", "dev", "u0"),
     "route added": () => ip("route", "add", "10.5.77.0/24", "dev", "flannel.1"),
     "IPv6 route deleted": () => ip("route", "delete", "fd05:0:0:2::/64"),
+    "IPv6 route changed": () => ip("route", "replace", "fd05:0:0:2::/64", "via", "fd77::9", "dev", "u0"),
     "all routes flushed": () => ip("route", "flush", "dev", "flannel.1"),
     "neighbour deleted": () => ip("neigh", "delete", "10.5.2.0", "dev", "flannel.1"),
     "neighbour changed": () =>
@@ -193,6 +195,15 @@ describe.skipIf(notRoot)(rootTitle("the kernel plane"), () => {
       }
     }
 
+    test("IPv6 routes flushed, with a route around them that leads elsewhere", async () => {
+      ip("-6", "route", "flush", "dev", "flannel-v6.1", "proto", "boot");
+      ip("route", "add", "fd05::/48", "via", "fd77::9", "dev", "u0");
+      const outcome = await plane.reconcile(want);
+      ip("route", "delete", "fd05::/48");
+      expect([...outcome.peers.values()]).toEqual(["in-sync", "in-sync"]);
+      expect(state()).toEqual(right);
+    });
+
     test("all of it at once", async () => {
       for (const [name, spoil] of Object.entries(spoils)) {
         if (name.includes("device")) continue;
@@ -222,6 +233,46 @@ describe.skipIf(notRoot)(rootTitle("the kernel plane"), () => {
       expect(tools).not.toContain("tee");
       expect(state()).toEqual(right);
       expect(ip("-o", "link", "show", "dev", "flannel.1").split(":")[0]).toBe(index);
+    });
+  });
+
+  describe("with DirectRouting", () => {
+    namespaceForAll();
+
+    test("a peer that comes to be behind a router has a route all the time", async () => {
+      const plane = makePlane(netns, { backend: { ...backend, directRouting: true } });
+      const want = { own: lease(1), peers: [lease(2)], underlay };
+      await plane.open(underlay);
+      await plane.reconcile(want);
+      const routes = (): string[] =>
+        [ip("route", "show", "10.5.2.0/24"), ip("-6", "route", "show", "fd05:0:0:2::/64")].map((line) =>
+          line.replaceAll(/ metric.*|\s+$/gs, ""),
+        );
+      expect(routes()).toEqual([
+        "10.5.2.0/24 via 198.51.100.2 dev u0 proto 84",
+        "fd05:0:0:2::/64 via fd77::2 dev u0 proto 84",
+      ]);
+      let heard = "";
+      const monitor = spawn("ip", ["-n", netns, "-o", "monitor", "route"]);
+      monitor.stdout.setEncoding("utf8").on("data", (text: string) => (heard += text));
+      try {
+        await until(() => {
+          ip("route", "replace", "192.0.2.0/24", "dev", "u0");
+          return Promise.resolve(heard !== "");
+        });
+        ip("route", "add", "198.51.100.2", "via", "198.51.100.254", "dev", "u0");
+        ip("route", "add", "fd77::2", "via", "fd77::fe", "dev", "u0");
+        const outcome = await plane.reconcile(want);
+        expect([...outcome.peers.values()]).toEqual(["in-sync"]);
+        await until(() => Promise.resolve(heard.includes("\nfd05:0:0:2::/64 via fd05:0:0:2:: dev flannel-v6.1")));
+      } finally {
+        monitor.kill();
+      }
+      expect(routes()).toEqual([
+        "10.5.2.0/24 via 10.5.2.0 dev flannel.1 onlink",
+        "fd05:0:0:2::/64 via fd05:0:0:2:: dev flannel-v6.1",
+      ]);
+      expect(heard).not.toMatch(/^Deleted .*(10\.5\.2\.0|fd05:0:0:2::)\/(24|64)/m);
     });
   });
 
