@@ -157,8 +157,10 @@ function linkLines(change: HostChange & { kind: "link" }): string[] {
   return lines;
 }
 
-// What is asked to go and is not there has gone.
+// What is asked to go and is not there has gone. And a link generates no address where it, or the whole host, has no IPv6
+// (MTU below 1280, ipv6.disable=1): net/core/rtnetlink.c, validate_linkmsg.
 function isDone(change: HostChange, reason: string): boolean {
+  if (change.kind === "link") return change.addrGenMode === "none" && reason.startsWith("Address family not supported");
   if (!change.kind.startsWith("delete-")) return false;
   return /^(Cannot find device|No such (process|device|file))|address not found|^Cannot assign requested/i.test(reason);
 }

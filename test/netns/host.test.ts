@@ -81,6 +81,26 @@ describe.skipIf(process.getuid?.() !== 0)("LinuxHost (needs root for network nam
     }
   });
 
+  test("a link without IPv6 has no address to generate", async () => {
+    const netns = makeNamespace();
+    try {
+      // As where the kernel was started with ipv6.disable=1: IPv6 leaves a link that is smaller than its smallest packet.
+      sh("ip", "-n", netns, "tuntap", "add", "t0", "mode", "tun");
+      sh("ip", "-n", netns, "link", "set", "t0", "mtu", "1200");
+      const host = new LinuxHost({ netns });
+      const changes = [
+        { kind: "link", dev: "t0", addrGenMode: "none", up: true },
+        { kind: "link", dev: "gone0", addrGenMode: "none" },
+      ] as const;
+      const [done, lost] = await host.apply(changes);
+      expect(done).toBeUndefined();
+      expect(lost?.message).toBe('cannot set up the link gone0: Cannot find device "gone0"');
+      expect((await host.links()).find(({ name }) => name === "t0")).toMatchObject({ up: true, addresses: [] });
+    } finally {
+      sh("ip", "netns", "delete", netns);
+    }
+  });
+
   test("without a namespace of its own it is this host", async () => {
     const host = new LinuxHost();
     const path = "net/ipv4/conf/lo/rp_filter";
