@@ -88,7 +88,8 @@ export class MemoryHost implements Host {
     const empty = { up: false, neighbours: [], fdb: [] };
     this.#links.push({ ...empty, index, name, kind, mac, mtu, txQueueLen, addresses: [...addresses], vxlan });
     for (const path of ["forwarding", "rp_filter"]) this.sysctls.set(`net/ipv4/conf/${name}/${path}`, "0");
-    for (const path of ["forwarding", "addr_gen_mode"]) this.sysctls.set(`net/ipv6/conf/${name}/${path}`, "0");
+    for (const path of ["forwarding", "addr_gen_mode", "disable_ipv6"])
+      this.sysctls.set(`net/ipv6/conf/${name}/${path}`, "0");
     for (const path of ["accept_ra"]) this.sysctls.set(`net/ipv6/conf/${name}/${path}`, "1");
     if (up) this.#change({ kind: "link", dev: name, up });
     this.#tell("link", name);

@@ -162,6 +162,7 @@ describe.skipIf(notRoot)(rootTitle("the kernel plane"), () => {
     "forwarding off": () => inside("sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward"),
     "IPv6 forwarding off": () => inside("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/all/forwarding"),
     "rp_filter strict": () => inside("sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/flannel.1/rp_filter"),
+    "IPv6 disabled": () => inside("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/flannel-v6.1/disable_ipv6"),
     "router advertisements accepted": () =>
       inside("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/flannel-v6.1/accept_ra"),
   };
@@ -309,6 +310,20 @@ describe.skipIf(notRoot)(rootTitle("the kernel plane"), () => {
       expect(indexes()).toEqual(first);
       expect(ip("-d", "link", "show", "dev", "flannel.1").includes(" gbp ")).toBe(gbp);
       for (const dev of ["flannel.1", "flannel-v6.1"]) ip("link", "delete", dev);
+    });
+  });
+
+  describe("where IPv6 is disabled on new devices", () => {
+    namespaceForAll();
+
+    test("it is enabled on the device of the IPv6 network alone", async () => {
+      inside("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
+      const plane = makePlane(netns);
+      await plane.open(underlay);
+      const outcome = await plane.reconcile({ own: lease(1), peers: [lease(2)], underlay });
+      expect([...outcome.peers.values()]).toEqual(["in-sync"]);
+      const disabled = (dev: string): string => inside("cat", `/proc/sys/net/ipv6/conf/${dev}/disable_ipv6`).trim();
+      expect(["flannel.1", "flannel-v6.1", "default"].map(disabled)).toEqual(["1", "0", "1"]);
     });
   });
 

@@ -93,10 +93,14 @@ function deviceAddress(subnet: Prefix): InterfaceAddr {
 
 // rp_filter loose: a peer's host answers a pod from its PublicIP, whose way back is not the device; who may send what is
 // for the sender rules. Router advertisements have no business on the device; a kernel without IPv6 has no such setting.
+// Where IPv6 is disabled on new interfaces (conf/default/disable_ipv6) the kernel would refuse the device its address.
 async function sysctlsOf(host: Host, { name, own }: VxlanWant): Promise<(readonly [string, string])[]> {
-  const acceptRa = `net/ipv6/conf/${name}/accept_ra`;
   const list: [string, string][] = own?.family === 4 ? [[`net/ipv4/conf/${name}/rp_filter`, "2"]] : [];
-  if ((await host.sysctl(acceptRa)) !== undefined) list.push([acceptRa, "0"]);
+  const ipv6 = own?.family === 6 ? { disable_ipv6: "0", accept_ra: "0" } : { accept_ra: "0" };
+  for (const [setting, value] of Object.entries(ipv6)) {
+    const path = `net/ipv6/conf/${name}/${setting}`;
+    if ((await host.sysctl(path)) !== undefined) list.push([path, value]);
+  }
   return list;
 }
 
