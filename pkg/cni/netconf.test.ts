@@ -46,6 +46,14 @@ test("the attachments that GC keeps are read", () => {
   expect(parseNetConf(text).validAttachments).toEqual([{ containerId: "c1", ifname: "eth0" }]);
 });
 
+test.each([
+  ["null, as libcni writes none", { "cni.dev/valid-attachments": null }, []],
+  ["an empty list", { "cni.dev/valid-attachments": [] }, []],
+  ["no list", {}, undefined],
+])("the attachments that GC keeps: %s", (_, conf, expected) => {
+  expect(parseNetConf(JSON.stringify({ name: "n", ...conf })).validAttachments).toEqual(expected);
+});
+
 const refused = [
   { name: "nothing", text: "  \n", code: CODE.decode, says: /standard input is empty/ },
   { name: "half a netconf", text: '{"name":', code: CODE.decode, says: /is not JSON: / },

@@ -90,7 +90,7 @@ function decode(text: string): JsonObject {
   return json;
 }
 
-// Reads values and gathers what is wrong with them. As in Go's decoder, null is the same as absent.
+// Reads values and gathers what is wrong with them. As in Go's decoder, null is the same as absent, but for a list.
 class Fields {
   readonly problems: string[] = [];
   readonly #json: JsonObject;
@@ -126,10 +126,11 @@ class Fields {
   }
 
   attachments(key: string): readonly AttachmentId[] | undefined {
-    const value = this.#json[key] ?? undefined;
+    const value = this.#json[key];
     if (value === undefined) return undefined;
     const ids: AttachmentId[] = [];
-    for (const item of Array.isArray(value) ? value : [value]) {
+    // libcni's GCNetworkList writes a list without elements, which is nil in Go, as null.
+    for (const item of Array.isArray(value) ? value : value === null ? [] : [value]) {
       const { containerID: containerId, ifname } = isObject(item) ? item : {};
       if (isString(containerId) && isContainerId(containerId) && isString(ifname) && isIfname(ifname)) {
         ids.push({ containerId, ifname });

@@ -112,6 +112,14 @@ test("GC goes on after a failure and names all of them", () => {
   expect(msg).toMatch(/^cannot collect everything: a eth0: busy; b eth0: busy; x eth0: cannot decode .*x:eth0\.json/);
 });
 
+test("GC with null for a list, as libcni writes it after a reboot, deletes everything of this network", () => {
+  runtime.install("bridge");
+  runtime.answer("bridge", "ADD.json", RESULT);
+  runtime.run("ADD");
+  expect(runtime.run("GC", { conf: { ...V110, "cni.dev/valid-attachments": null } })).toMatchObject({ code: 0 });
+  expect(runtime.files()).toEqual([]);
+});
+
 test("GC without a list of what to keep deletes nothing", () => {
   runtime.install("bridge");
   runtime.answer("bridge", "ADD.json", RESULT);
