@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { CODE } from "./error.ts";
@@ -105,11 +105,37 @@ test("GC goes on after a failure and names all of them", () => {
   runtime.install("bridge");
   runtime.answer("bridge", "ADD.json", RESULT);
   for (const id of ["a", "b"]) runtime.run("ADD", { env: { CNI_CONTAINERID: id } });
-  writeFileSync(join(runtime.top, "data", "x:eth0.json"), "{");
+  mkdirSync(join(runtime.top, "data", "x:eth0.json"));
   runtime.answer("bridge", "DEL.error", { code: 5, msg: "busy" });
   const { code, msg } = runtime.run("GC", { conf: { ...V110, "cni.dev/valid-attachments": [] } });
   expect(code).toBe(CODE.gcFailed);
-  expect(msg).toMatch(/^cannot collect everything: a eth0: busy; b eth0: busy; x eth0: cannot decode .*x:eth0\.json/);
+  expect(msg).toMatch(/^cannot collect everything: a eth0: busy; b eth0: busy; x eth0: cannot read .*x:eth0\.json/);
+});
+
+test("GC frees what a file that cannot be decoded may stand for, says which file, and removes it", () => {
+  runtime.install("bridge");
+  runtime.answer("bridge", "ADD.json", RESULT);
+  for (const id of ["a", "c", "keep"]) runtime.run("ADD", { env: { CNI_CONTAINERID: id } });
+  for (const id of ["b", "keep"]) writeFileSync(join(runtime.top, "data", `${id}:eth0.json`), "{");
+  runtime.forget();
+  const conf = { ...V110, "cni.dev/valid-attachments": [{ containerID: "keep", ifname: "eth0" }] };
+  // The delegate fails first: then the file stays for the next GC, as that of any attachment does.
+  runtime.answer("bridge", "DEL.error", { code: 5, msg: "busy" });
+  expect(runtime.run("GC", { conf })).toMatchObject({
+    code: CODE.gcFailed,
+    msg: "cannot collect everything: a eth0: busy; b eth0: busy; c eth0: busy",
+  });
+  rmSync(join(runtime.top, "answers", "bridge", "DEL.error"));
+  runtime.forget();
+  expect(runtime.run("GC", { conf })).toMatchObject({ code: 0 });
+  expect(runtime.calls()).toMatchObject([
+    { how: "DEL a eth0|" },
+    { how: "DEL b eth0|", conf: { name: "cbr0", ipam: { type: "host-local" } } },
+    { how: "DEL c eth0|" },
+  ]);
+  expect(runtime.files()).toEqual(["keep:eth0.json"]);
+  const told = expect.stringMatching(/^cannot decode .*b:eth0\.json: .*; going by the netconf$/);
+  expect(runtime.warnings).toEqual([told, told]);
 });
 
 test("GC with null for a list, as libcni writes it after a reboot, deletes everything of this network", () => {

@@ -6,6 +6,7 @@
 //   DEL     saved?  yes -> delegate DEL with it -> forget        (the delegate failed: keep it for the next DEL)
 //                   no  -> delegate DEL with what can be rendered now
 //   GC      for everything saved for this network and not listed as valid: DEL without a namespace
+//           saved for nobody knows which: the same, with what can be rendered now
 
 import { existsSync } from "node:fs";
 import { addrFromBytes } from "../addr/addr.ts";
@@ -18,7 +19,7 @@ import { Delegate, type Target } from "./delegate.ts";
 import { delegateType, type PodNetwork, renderDelegate } from "./delegate-conf.ts";
 import { CODE, CniError } from "./error.ts";
 import { isString, type JsonObject, objectsOf } from "./json.ts";
-import type { NetConf } from "./netconf.ts";
+import type { AttachmentId, NetConf } from "./netconf.ts";
 import { readiness } from "./readiness.ts";
 import { convertResult, fillGateways, mergeResults } from "./result.ts";
 import { atLeast, NEWEST_VERSION } from "./version.ts";
@@ -73,9 +74,9 @@ export class Plugin {
 
   /** Detaches the container. Whatever is gone already is fine. */
   del(): void {
-    const attachment = this.#saved();
+    const attachment = this.#saved(this.#call);
     if (attachment) this.#delSaved(attachment, this.#netns());
-    else this.#delUnknown();
+    else this.#delUnknown({ ...this.#call, netns: this.#netns() });
   }
 
   /** Throws unless the attachment is as ADD left it. */
@@ -127,11 +128,7 @@ export class Plugin {
     for (const id of this.#store.list()) {
       if (valid.some(({ containerId, ifname }) => containerId === id.containerId && ifname === id.ifname)) continue;
       try {
-        const attachment = this.#store.load(id);
-        // Several networks may share a data directory.
-        if (attachment?.delegate["name"] !== this.#conf.name) continue;
-        // The path of its namespace may belong to another container by now.
-        this.#delSaved(attachment, "");
+        this.#collect(id);
       } catch (error) {
         failures.push(`${id.containerId} ${id.ifname}: ${describeError(error)}`);
       }
@@ -145,6 +142,16 @@ export class Plugin {
       failures.push(describeError(error));
     }
     if (failures.length > 0) throw new CniError(CODE.gcFailed, `cannot collect everything: ${failures.join("; ")}`);
+  }
+
+  // The path of its namespace may belong to another container by now.
+  #collect({ containerId, ifname }: AttachmentId): void {
+    const target = { containerId, ifname, netns: "" };
+    const attachment = this.#saved(target);
+    // Several networks may share a data directory. A file that does not say whose it is goes with the first that asks, or
+    // GC would fail for good: what a delegate keeps is kept by network, container and interface.
+    if (!attachment) this.#delUnknown(target);
+    else if (attachment.delegate["name"] === this.#conf.name) this.#delSaved(attachment, "");
   }
 
   #needVersion(least: string): void {
@@ -165,7 +172,7 @@ export class Plugin {
   // Saved, and yet without an interface: the node went down and nobody said DEL. IPAM plugins refuse a second address to
   // the same container and interface, so the old one must go before a container that starts again can have one.
   #clearLeftover(): void {
-    const leftover = this.#saved();
+    const leftover = this.#saved(this.#call);
     if (!leftover) return;
     try {
       this.#delSaved(leftover, "");
@@ -188,9 +195,9 @@ export class Plugin {
     return existsSync(this.#call.netns) ? this.#call.netns : "";
   }
 
-  #saved(): Attachment | undefined {
+  #saved(id: AttachmentId): Attachment | undefined {
     try {
-      return this.#store.load(this.#call);
+      return this.#store.load(id);
     } catch (error) {
       if (!(error instanceof CniError && error.code === CODE.decode)) throw error;
       this.#host.warn(`${describeError(error)}; going by the netconf`);
@@ -207,7 +214,7 @@ export class Plugin {
 
   // Nothing was saved, or it was lost. What the delegate's IPAM keeps is freed by container and interface, so a netconf
   // rendered now does. One that cannot be rendered, or has no delegate, was never added either.
-  #delUnknown(): void {
+  #delUnknown(target: Target): void {
     let conf: JsonObject;
     let delegate: Delegate;
     try {
@@ -217,9 +224,8 @@ export class Plugin {
       this.#host.warn(`nothing to delete: ${describeError(error)}`);
       return;
     }
-    const target: Target = { ...this.#call, netns: this.#netns() };
     delegate.run("DEL", conf, target, this.#conf.prevResult);
-    this.#store.remove(this.#call);
+    this.#store.remove(target);
   }
 
   // GC has no result of that attachment.
