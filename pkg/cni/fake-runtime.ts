@@ -33,6 +33,8 @@ export interface Asked {
  */
 export class FakeRuntime {
   readonly top = mkdtempSync(join(tmpdir(), "plugin-"));
+  /** The container's namespace: one that everybody has. */
+  readonly netns = "/proc/self/ns/net";
   readonly warnings: string[] = [];
   /** Interfaces that the container's namespace has. */
   interfaces: readonly string[] = [];
@@ -68,11 +70,11 @@ if [ -e "$CNI_COMMAND.json" ]; then cat "$CNI_COMMAND.json"; fi
   }
 
   run(verb: string, asked: Asked = {}): { code: number; msg: string; out: JsonObject } {
-    const { top } = this;
+    const { top, netns } = this;
     const env = {
       CNI_COMMAND: verb,
       CNI_CONTAINERID: "c1",
-      CNI_NETNS: top,
+      CNI_NETNS: netns,
       CNI_IFNAME: "eth0",
       CNI_PATH: `${join(top, "empty")}:${join(top, "bin")}`,
       ...asked.env,

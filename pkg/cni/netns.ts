@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statfsSync } from "node:fs";
 import { describeError } from "../base/errors.ts";
 import type { Environment } from "./call.ts";
 import { CODE, CniError } from "./error.ts";
@@ -22,6 +22,21 @@ export function interfaceExists(netns: string, ifname: string, env: Environment)
     throw new CniError(CODE.badEnvironment, `CNI_NETNS is "${netns}", which cannot be entered: ${reason}`);
   }
   return text.split("\n").some((line) => line.split(":")[0]?.trim() === ifname);
+}
+
+// include/uapi/linux/magic.h. Namespaces were files of proc before Linux 3.19; the standard plugins take either
+// (ns.IsNSorErr).
+const NSFS_MAGIC = 0x6e736673;
+const PROC_SUPER_MAGIC = 0x9fa0;
+
+/** Whether there is a namespace under this path, and not only the file on which one was mounted. */
+export function isNamespace(path: string): boolean {
+  try {
+    const { type } = statfsSync(path);
+    return type === NSFS_MAGIC || type === PROC_SUPER_MAGIC;
+  } catch {
+    return false; // nothing is there
+  }
 }
 
 function readDescriptor(env: Environment): string | undefined {

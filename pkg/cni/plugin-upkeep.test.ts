@@ -22,7 +22,7 @@ test("CHECK calls the delegate with the saved netconf and the result in its vers
   const prevResult = { ...RESULT, cniVersion: "1.1.0", interfaces: [{ name: "eth0", mtu: 1450 }] };
   expect(runtime.run("CHECK", { conf: { cniVersion: "1.1.0", prevResult } })).toMatchObject({ code: 0 });
   expect(runtime.calls()[1]).toMatchObject({
-    how: `CHECK c1 eth0|${runtime.top}`,
+    how: `CHECK c1 eth0|${runtime.netns}`,
     conf: { cniVersion: "1.0.0", prevResult: RESULT },
   });
 });

@@ -22,7 +22,7 @@ test("ADD saves what it delegates before it delegates, and answers with the dele
   expect(code).toBe(0);
   expect(out).toEqual(RESULT);
   expect(runtime.calls()).toMatchObject([
-    { how: `ADD c1 eth0|${runtime.top}`, conf: { name: "cbr0", cniVersion: "1.0.0", mtu: 1450 } },
+    { how: `ADD c1 eth0|${runtime.netns}`, conf: { name: "cbr0", cniVersion: "1.0.0", mtu: 1450 } },
   ]);
   expect(runtime.files()).toEqual(["c1:eth0.json"]);
 });
@@ -56,7 +56,10 @@ test("ADD passes the delegate's own error on, after the delegate was told to und
   const { code, out } = runtime.run("ADD");
   expect(code).toBe(117);
   expect(out).toEqual({ cniVersion: "1.0.0", code: 117, msg: "no addresses available", details: "range 0" });
-  expect(runtime.calls().map(({ how }) => how)).toEqual([`ADD c1 eth0|${runtime.top}`, `DEL c1 eth0|${runtime.top}`]);
+  expect(runtime.calls().map(({ how }) => how)).toEqual([
+    `ADD c1 eth0|${runtime.netns}`,
+    `DEL c1 eth0|${runtime.netns}`,
+  ]);
   expect(runtime.files()).toEqual([]);
 });
 
@@ -95,9 +98,9 @@ test("ADD first clears what an earlier ADD of the same interface left, and goes 
   runtime.answer("bridge", "DEL.error", { code: 5, msg: "busy" });
   expect(runtime.run("ADD")).toMatchObject({ code: 0 });
   expect(runtime.calls().map(({ how }) => how)).toEqual([
-    `ADD c1 eth0|${runtime.top}`,
+    `ADD c1 eth0|${runtime.netns}`,
     "DEL c1 eth0|",
-    `ADD c1 eth0|${runtime.top}`,
+    `ADD c1 eth0|${runtime.netns}`,
   ]);
   expect(runtime.calls()[1]?.conf).toMatchObject({ bridge: "before-the-reboot" });
   expect(runtime.warnings).toEqual(["cannot clear what an earlier ADD left: busy"]);
@@ -190,7 +193,7 @@ test("DEL replays what was saved, without subnet.env and whatever the netconf sa
   runtime.agent("conflict", "conflict");
   expect(runtime.run("DEL", { conf: { delegate: { type: "other" } } })).toMatchObject({ code: 0 });
   expect(runtime.calls()[1]).toMatchObject({
-    how: `DEL c1 eth0|${runtime.top}`,
+    how: `DEL c1 eth0|${runtime.netns}`,
     conf: { type: "bridge", bridge: "br7" },
   });
   expect(runtime.files()).toEqual([]);
@@ -216,10 +219,12 @@ test("DEL keeps its file when the delegate fails, so that the next one can try a
 
 test("DEL hands a namespace that has gone on as none", () => {
   runtime.install("bridge");
-  for (const netns of ["", "/proc/0/ns/net", join(runtime.top, "gone")]) {
+  const unmounted = join(runtime.top, "unmounted");
+  writeFileSync(unmounted, "");
+  for (const netns of ["", "/proc/0/ns/net", join(runtime.top, "gone"), unmounted]) {
     expect(runtime.run("DEL", { env: { CNI_NETNS: netns } })).toMatchObject({ code: 0 });
   }
-  expect(runtime.calls().map(({ how }) => how)).toEqual(["DEL c1 eth0|", "DEL c1 eth0|", "DEL c1 eth0|"]);
+  expect(runtime.calls().map(({ how }) => how)).toEqual(Array.from({ length: 4 }, () => "DEL c1 eth0|"));
 });
 
 const lost = [
@@ -246,7 +251,7 @@ for (const c of lost) {
     });
     expect(runtime.calls()).toMatchObject([
       {
-        how: `DEL c1 eth0|${runtime.top}`,
+        how: `DEL c1 eth0|${runtime.netns}`,
         conf: { name: "cbr0", ipam: { dataDir: "/d", ranges: [[{ subnet: c.subnet }]] } },
       },
     ]);
@@ -258,7 +263,7 @@ test("DEL goes by the netconf where the saved file is broken, and removes it", (
   mkdirSync(join(runtime.top, "data"));
   writeFileSync(join(runtime.top, "data", "c1:eth0.json"), "{");
   expect(runtime.run("DEL")).toMatchObject({ code: 0 });
-  expect(runtime.calls().map(({ how }) => how)).toEqual([`DEL c1 eth0|${runtime.top}`]);
+  expect(runtime.calls().map(({ how }) => how)).toEqual([`DEL c1 eth0|${runtime.netns}`]);
   expect(runtime.warnings).toEqual([expect.stringMatching(/c1:eth0\.json.*going by the netconf/)]);
   expect(runtime.files()).toEqual([]);
 });

@@ -8,7 +8,6 @@
 //   GC      for everything saved for this network and not listed as valid: DEL without a namespace
 //           saved for nobody knows which: the same, with what can be rendered now
 
-import { existsSync } from "node:fs";
 import { addrFromBytes } from "../addr/addr.ts";
 import type { Family, PerFamily } from "../addr/family.ts";
 import { type InterfaceAddr, parseInterfaceAddr } from "../addr/prefix.ts";
@@ -20,6 +19,7 @@ import { delegateType, type PodNetwork, renderDelegate } from "./delegate-conf.t
 import { CODE, CniError } from "./error.ts";
 import { isString, type JsonObject, objectsOf } from "./json.ts";
 import type { AttachmentId, NetConf } from "./netconf.ts";
+import { isNamespace } from "./netns.ts";
 import { readiness } from "./readiness.ts";
 import { convertResult, fillGateways, mergeResults } from "./result.ts";
 import { atLeast, NEWEST_VERSION } from "./version.ts";
@@ -190,9 +190,10 @@ export class Plugin {
     }
   }
 
-  // A path that leads nowhere is the same as none: the namespace went, and its interfaces with it.
+  // A path that leads to no namespace is the same as none: it went, and its interfaces with it. Where a runtime's unlink has
+  // not followed its umount there still is a file, at which every delegate would fail for good.
   #netns(): string {
-    return existsSync(this.#call.netns) ? this.#call.netns : "";
+    return isNamespace(this.#call.netns) ? this.#call.netns : "";
   }
 
   #saved(id: AttachmentId): Attachment | undefined {

@@ -1,6 +1,7 @@
 // twill-cni as a container runtime uses it: the launcher, the bundle, the real bridge, host-local and portmap, real namespaces.
 
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -130,6 +131,28 @@ describe.skipIf(reason)(`twill-cni${reason ? ` (skipped: ${reason})` : ""}`, () 
       if (!("netns" in way.call)) expect(await host.veths()).toEqual([]);
     });
   }
+
+  // The runtime went after its umount and before its unlink.
+  test("DEL where the namespace's file is left without a namespace frees the address; ADD and CHECK refuse it", async () => {
+    const netns = host.namespace();
+    const prevResult = await add({ netns });
+    execFileSync("umount", [netns]);
+    expect(existsSync(netns)).toBe(true);
+    for (const [verb, conf] of [
+      ["CHECK", host.netconf({ prevResult })],
+      ["ADD", host.netconf()],
+    ] as const) {
+      expect(await host.twill(verb, conf, { netns })).toMatchObject({
+        status: 1,
+        out: { code: 4, msg: expect.stringContaining(`CNI_NETNS is "${netns}", which cannot be entered: `) },
+      });
+    }
+    expect(host.leased()).toEqual(["10.5.49.2"]);
+    await del({ netns }, host.netconf({ prevResult }));
+    expect(host.leased()).toEqual([]);
+    expect(host.remembered()).toEqual([]);
+    await del({ netns });
+  });
 
   test("DEL with the result of ADD, as a runtime passes it, is as good", async () => {
     const netns = host.namespace();
