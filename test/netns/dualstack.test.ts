@@ -179,6 +179,11 @@ describe.skipIf(notRoot).each([
     });
   });
 
+  test("IPv6 that somebody disables on the device is enabled again", async () => {
+    await lab.node(1).run(["sysctl", "-qw", "net/ipv6/conf/twill.1/disable_ipv6=1"]);
+    await expectTcp(end(lab.pod(1, 1), 6), end(lab.pod(2, 1), 6));
+  });
+
   // IPv6 is cut by its sender alone, which a host is not of what it forwards.
   test("TCP reaches a peer to whom the way is narrower than the underlay", async () => {
     const [from, to, router] = [lab.node(1), lab.node(2), lab.node(3)];

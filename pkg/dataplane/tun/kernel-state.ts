@@ -45,6 +45,9 @@ export async function reconcileKernel(host: Host, want: DeviceWant): Promise<Ker
   const others: string[] = [];
   const families = FAMILIES.filter((family) => want.own[family]);
   const link = (await host.links()).find((each) => each.name === want.name);
+  // Where IPv6 is disabled on new interfaces (conf/default/disable_ipv6) the kernel would refuse the device its address.
+  if (families.includes(6))
+    others.push(...(await setSysctls(host, [[`net/ipv6/conf/${want.name}/disable_ipv6`, "0"]])));
   const deviceChanges = linkChanges(want, link, families);
   for (const error of await host.apply(deviceChanges)) if (error) others.push(error.message);
   others.push(...(await setForwarding(host, families, want.underlay.name)));
