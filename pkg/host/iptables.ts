@@ -19,7 +19,7 @@ export async function readIptablesInUse(
 ): Promise<IptablesVariant[]> {
   const variants: IptablesVariant[] = [];
   if (await nftInUse(commands, family, tables)) variants.push("nft");
-  if (await hasTable(commands, family, "legacy", "filter")) {
+  if (await hasLegacyTable(commands, family, "filter")) {
     const rules = await listRules(commands, family, "legacy", "filter");
     if (rules.some((line) => line.startsWith("-A ") || /^-P \S+ DROP$/.test(line))) variants.push("legacy");
   }
@@ -45,7 +45,7 @@ export async function writeForwardChain(
   chain: string,
   rules: readonly (readonly string[])[] | undefined,
 ): Promise<boolean> {
-  if (!rules && !(await hasTable(commands, family, variant, "filter"))) return false;
+  if (!rules && !(await mayHaveChain(commands, family, variant, { table: "filter", chain }))) return false;
   const lines = await listRules(commands, family, variant, "filter");
   const forward = lines.filter((line) => line.startsWith("-A FORWARD "));
   const jumps = forward.filter((line) => jumpsTo(line, chain));
@@ -75,10 +75,7 @@ export async function removeChain(
   tables?: NftTables,
 ): Promise<boolean> {
   const { table, hook, chain } = where;
-  // By nft where that can tell, since iptables-nft cannot read a table that somebody else has written.
-  const may =
-    variant === "nft" ? hasNftChain(commands, family, where, tables) : hasTable(commands, family, variant, table);
-  if (!(await may)) return false;
+  if (!(await mayHaveChain(commands, family, variant, where, tables))) return false;
   const lines = await listRules(commands, family, variant, table);
   const jumps = lines.filter((line) => line.startsWith(`-A ${hook} `) && jumpsTo(line, chain));
   const present = lines.includes(`-N ${chain}`);
@@ -90,7 +87,7 @@ export async function removeChain(
 
 /** The filter rules of the legacy variant, empty where nobody has made them: for seeing whether they have changed. */
 export async function legacyRules(commands: Commands, family: Family): Promise<string> {
-  if (!(await hasTable(commands, family, "legacy", "filter"))) return "";
+  if (!(await hasLegacyTable(commands, family, "filter"))) return "";
   return (await listRules(commands, family, "legacy", "filter")).join("\n");
 }
 
@@ -124,8 +121,7 @@ async function restoreRules(
   if (code !== 0) throw new HostError(`cannot ${what}: ${clean(stderr)}`);
 }
 
-async function hasTable(commands: Commands, family: Family, variant: IptablesVariant, table: Table): Promise<boolean> {
-  if (variant === "nft") return (await listNftTable(commands, nftFamily(family), table)) !== undefined;
+async function hasLegacyTable(commands: Commands, family: Family, table: Table): Promise<boolean> {
   const path = family === 4 ? "/proc/net/ip_tables_names" : "/proc/net/ip6_tables_names";
   try {
     return (await commands.read(path))?.split("\n").includes(table) ?? false;
@@ -137,12 +133,15 @@ async function hasTable(commands: Commands, family: Family, variant: IptablesVar
   }
 }
 
-async function hasNftChain(
+// By nft where that can tell, since iptables-nft cannot read a table that somebody else has written, and may be missing.
+async function mayHaveChain(
   commands: Commands,
   family: Family,
+  variant: IptablesVariant,
   where: { readonly table: Table; readonly chain: string },
-  tables: NftTables | undefined,
+  tables?: NftTables,
 ): Promise<boolean> {
+  if (variant === "legacy") return hasLegacyTable(commands, family, where.table);
   const listed = await listNftTable(commands, nftFamily(family), where.table, tables);
   return listed?.nftables.some(({ chain }) => chain?.name === where.chain) ?? false;
 }

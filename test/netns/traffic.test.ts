@@ -8,6 +8,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Family } from "../../pkg/addr/family.ts";
 import { type Prefix, parsePrefix } from "../../pkg/addr/prefix.ts";
 import { MemoryLogger } from "../../pkg/base/logger.ts";
+import type { Execute } from "../../pkg/host/command.ts";
+import { executeBySpawn } from "../../pkg/host/execute.ts";
 import type { IptablesVariant } from "../../pkg/host/host.ts";
 import { LinuxHost } from "../../pkg/host/linux-host.ts";
 import { Traffic, type TrafficWant, removeTraffic } from "../../pkg/traffic/traffic.ts";
@@ -279,6 +281,20 @@ describe.skipIf(process.getuid?.() !== 0)("Traffic (needs root for network names
     await expect(host.setForwardChain(4, "nft", "TWILL-FWD", [])).rejects.toThrow(
       "iptables-nft cannot read the filter table, which nft has chains of its own in",
     );
+  });
+
+  test("nothing is to be removed beside a filter table that somebody wrote with nft, nor without iptables", async () => {
+    inside("node", "nft", "add table ip filter");
+    inside("node", "nft", "add chain ip filter forward { type filter hook forward priority filter; policy drop; }");
+    expect(await removeTraffic(host)).toEqual([]);
+    const execute: Execute = (file, args, stdin) => {
+      const missing = args.some((each) => /^ip6?tables/.test(each));
+      return missing
+        ? Promise.reject(Object.assign(new Error("none"), { code: "ENOENT" }))
+        : spawned(file, args, stdin);
+    };
+    const spawned = executeBySpawn(process.env);
+    expect(await removeTraffic(new LinuxHost({ netns: ns.node, execute }))).toEqual([]);
   });
 
   test("where nobody else filters, a pass asks for its own tables alone", async () => {
