@@ -59,7 +59,8 @@ export interface Host {
 
   /**
    * The table's chains as the kernel has them, undefined when there is no such table. Writing what was read changes
-   * nothing, but nft may word a rule differently from how it was written: compare with an earlier reading.
+   * nothing, but nft may word a rule differently from how it was written: compare with an earlier reading. One that
+   * somebody has given flags, of which "dormant" puts it to sleep, reads as empty.
    */
   nftTable(family: NftFamily, name: string): Promise<readonly NftChain[] | undefined>;
 
@@ -253,6 +254,8 @@ export interface NftChain {
   readonly type?: "filter" | "nat";
   readonly hook?: "prerouting" | "input" | "forward" | "output" | "postrouting";
   readonly priority?: number;
+  /** What becomes of a packet that no rule decides on; left out to accept it. */
+  readonly policy?: "drop";
   readonly rules: readonly (readonly object[])[];
 }
 

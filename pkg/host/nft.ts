@@ -16,7 +16,7 @@ const MOST_ARGUMENTS = 1024 * 1024;
 
 interface NftOutput {
   readonly nftables: readonly {
-    readonly table?: { readonly family: string; readonly name: string };
+    readonly table?: { readonly family: string; readonly name: string; readonly flags?: unknown };
     readonly chain?: {
       readonly family: string;
       readonly table: string;
@@ -41,8 +41,8 @@ export async function writeNftTable(
   const batch: object[] = [{ add: table }, { delete: table }];
   if (chains) batch.push({ add: table });
   for (const chain of chains ?? []) {
-    const { name: chainName, type, hook, priority: prio } = chain;
-    const base = hook && { type, hook, prio, policy: "accept" };
+    const { name: chainName, type, hook, priority: prio, policy = "accept" } = chain;
+    const base = hook && { type, hook, prio, policy };
     batch.push({ add: { chain: { family, table: name, name: chainName, ...base } } });
     for (const expr of chain.rules) batch.push({ add: { rule: { family, table: name, chain: chainName, expr } } });
   }
@@ -88,23 +88,23 @@ export async function readNftTable(
 ): Promise<readonly NftChain[] | undefined> {
   const output = await listNftTable(commands, family, name);
   if (!output) return undefined;
+  if (output.nftables.some(({ table }) => table?.flags !== undefined)) return [];
   const chains = new Map<string, NftChain & { readonly rules: (readonly object[])[] }>();
   for (const { chain } of output.nftables) {
     if (!chain) continue;
-    const { name, type, hook, prio = 0 } = chain;
-    const base = { type, hook, priority: prio } as Pick<Required<NftChain>, "type" | "hook" | "priority">;
+    const { name, type, hook, prio = 0, policy } = chain;
+    const base = { type, hook, priority: prio, ...(policy === "drop" && { policy }) } as Partial<NftChain>;
     chains.set(name, { name, ...(hook !== undefined && base), rules: [] });
   }
   for (const { rule } of output.nftables) if (rule) chains.get(rule.chain)?.rules.push(rule.expr);
   return [...chains.values()];
 }
 
-/** See Host.nftTables. */
+/** See Host.nftTables. As text, which shows no flags: see listNftTable. */
 export async function readNftTables(commands: Commands): Promise<NftTables> {
-  const { code, stdout, stderr } = await commands.run("nft", ["-j", "list", "tables"]);
+  const { code, stdout, stderr } = await commands.run("nft", ["list", "tables"]);
   if (code !== 0) throw new HostError(`cannot list the tables of nftables: ${clean(stderr)}`);
-  const { nftables } = JSON.parse(stdout) as NftOutput;
-  return new Set(nftables.flatMap(({ table }) => (table ? [`${table.family} ${table.name}`] : [])));
+  return new Set([...stdout.matchAll(/^table (\S+ \S+)$/gm)].map(([, table = ""]) => table));
 }
 
 /** See Host.foreignForwardChains. */
@@ -141,8 +141,19 @@ export async function listNftTable(
   tables?: NftTables,
 ): Promise<NftOutput | undefined> {
   if (tables && !tables.has(`${family} ${name}`)) return undefined;
-  const { code, stdout, stderr } = await commands.run("nft", ["-j", "list", "table", family, name]);
-  if (code === 0) return JSON.parse(stdout) as NftOutput;
+  const list = ["list", "table", family, name];
+  let stderr = "";
+  try {
+    const result = await commands.run("nft", ["-j", ...list]);
+    if (result.code === 0) return JSON.parse(result.stdout) as NftOutput;
+    stderr = result.stderr;
+  } catch (error) {
+    // nft 1.0.6 has no right string for the flags of a table: it says another, ends its output there, or dies. Of a table
+    // that is dormant nothing is in force.
+    const { stdout } = await commands.run("nft", list);
+    if (/^\tflags dormant$/m.test(stdout)) return { nftables: [] };
+    throw error;
+  }
   if (stderr.includes("No such file or directory")) return undefined;
   throw new HostError(`cannot read the nftables table ${family} ${name}: ${clean(stderr)}`);
 }

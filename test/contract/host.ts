@@ -300,6 +300,15 @@ export function hostContract(name: string, make: () => Promise<HostUnderTest>): 
       expect(await host.nftTable("ip6", "twill-test")).toBeUndefined();
     });
 
+    on("writes and reads the policy of a chain", async (host) => {
+      const drops: NftChain = { ...chain([]), type: "filter", hook: "input", priority: 0, policy: "drop" };
+      await host.setNftTable("ip", "twill-test", [drops]);
+      expect(await host.nftTable("ip", "twill-test")).toEqual([drops]);
+      const { policy: _, ...accepts } = drops;
+      await host.setNftTable("ip", "twill-test", [accepts]);
+      expect(await host.nftTable("ip", "twill-test")).toEqual([accepts]);
+    });
+
     on("keeps chains that others jump to, and adds a rule at their end", async (host) => {
       const inner: NftChain = { name: "inner", rules: [[{ return: null }]] };
       const outer = chain([[{ jump: { target: "inner" } }], masquerade]);

@@ -227,6 +227,34 @@ describe.skipIf(process.getuid?.() !== 0)("Traffic (needs root for network names
     expect(log.lines).toEqual([]);
   });
 
+  const DROP = { type: "nat", hook: "postrouting", prio: 100, policy: "drop" };
+  const CHAIN = { family: "ip", table: "twill", name: "masquerade", ...DROP };
+  test.each([
+    ["a policy", ["-j", JSON.stringify({ nftables: [{ add: { chain: CHAIN } }] })], [net[4].node, "silence"]],
+    ["a flag", ["add table ip twill { flags dormant; }"], [net[4].pod, net[4].node]],
+  ] as const)("%s that somebody gives our table is taken away", async (_, spoil, seen) => {
+    const { pod, node, world } = net[4];
+    await traffic.reconcile(want);
+    const rules = inside("node", "nft", "list", "ruleset");
+    inside("node", "nft", ...spoil);
+    const seenNow = async (): Promise<string[]> => [await sees("pod", pod, world), await sees("node", node, world)];
+    expect(await seenNow()).toEqual(seen);
+    log.lines.length = 0;
+    expect(await traffic.reconcile(want)).toEqual([]);
+    expect(rulesOnly(inside("node", "nft", "list", "ruleset"))).toEqual(rulesOnly(rules));
+    expect(await seenNow()).toEqual([node, node]);
+    expect(log.sentences("warn")).toEqual(["masquerade rules had been changed by somebody else, put back"]);
+  });
+
+  test("a table of somebody else's that is put to sleep is in nobody's way", async () => {
+    inside("node", "nft", "add table ip filter { flags dormant; }");
+    inside("node", "nft", "add chain ip filter FORWARD { type filter hook forward priority filter; policy drop; }");
+    expect(await traffic.reconcile(want)).toEqual([]);
+    expect(await traffic.reconcile(want)).toEqual([]);
+    expect(await removeTraffic(host)).toEqual([]);
+    expect(inside("node", "nft", "list", "tables").trim()).toBe("table ip filter");
+  });
+
   for (const variant of ["nft", "legacy"] as const) {
     test(`${variant}: the jump goes back before a drop that somebody inserted`, async () => {
       const { pod, remotePod } = net[4];
