@@ -174,6 +174,8 @@ export class Membership {
     const { subnets, overlay } = this.#parts;
     const { own, table, ownState } = subnets;
     if (!own || !overlay.network || ownState !== "held") return undefined;
+    // By what the last run left the next one knows of that network, should this run end before nothing of it is left.
+    if (overlay.hasFormer) return undefined;
     // A table without our own row is one that has not been read yet.
     if (!table.rows.some((row) => row.key === own.key)) return undefined;
     return {

@@ -29,6 +29,7 @@ test("what was removed for good is not opened any more, whoever had asked before
     setTraffic: unused,
     trafficDoubts: () => [],
     removeTraces: unused,
+    removeFormer: unused,
     vtepMac: { 4: MAC, 6: MAC },
     isFirstRun: false,
     findVtepMacs: unused,

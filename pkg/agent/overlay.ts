@@ -1,7 +1,7 @@
 import { sameAddr } from "../addr/addr.ts";
 import { FAMILIES, type Family, mapFamilies, type PerFamily } from "../addr/family.ts";
 import type { Mac } from "../addr/mac.ts";
-import { formatPrefix, type Prefix } from "../addr/prefix.ts";
+import { containsPrefix, formatPrefix, type Prefix } from "../addr/prefix.ts";
 import { Backoff, type Random } from "../base/backoff.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import { describeError } from "../base/errors.ts";
@@ -33,6 +33,8 @@ export interface OverlayParts {
   readonly trafficDoubts: () => readonly string[];
   /** Takes away what data planes and traffic rules have made. Resolves to what could not be removed, a sentence each. */
   readonly removeTraces: (network: NetworkConfig) => Promise<readonly string[]>;
+  /** The same for the devices and routes of a network that the node was in before, but for what is of `network` too. */
+  readonly removeFormer: (former: NetworkConfig, network: NetworkConfig) => Promise<readonly string[]>;
   readonly vtepMac: Required<PerFamily<Mac>>;
   /** Whether the node has never held a lease: then it goes on with the VTEPs that it finds. */
   readonly isFirstRun: boolean;
@@ -93,6 +95,9 @@ export class Overlay {
   #awaitedProblem: string | undefined;
   #planeProblem: string | undefined;
   #trafficProblems: readonly string[] = [];
+  /** Networks that were in use before, until nothing of them is left, and why something still is. */
+  #former: readonly NetworkConfig[] = [];
+  #formerProblems: readonly string[] = [];
   /** What the traffic rules were last set for. */
   #trafficFor = "";
 
@@ -110,7 +115,13 @@ export class Overlay {
 
   /** Those of them that are about the data plane and what it stands on. */
   get planeProblems(): readonly string[] {
-    return [this.#planeProblem, this.#underlayProblem, this.#awaitedProblem].filter((text) => text !== undefined);
+    const problems = [this.#planeProblem, this.#underlayProblem, this.#awaitedProblem, ...this.#formerProblems];
+    return problems.filter((text) => text !== undefined);
+  }
+
+  /** Whether this host may still have devices and routes of a network that was in use before. */
+  get hasFormer(): boolean {
+    return this.#former.length > 0;
   }
 
   /** Those of them that are about masquerading and forwarding. */
@@ -182,7 +193,8 @@ export class Overlay {
       // A plane that was just opened may wait for the rules of its devices with a part of its work.
       if (this.#fresh) this.#parts.wake();
       this.#fresh = false;
-      return [...this.#peerLog.note(this.peers), ...this.#trafficProblems];
+      await this.#leaveFormer(network, own);
+      return [...this.#peerLog.note(this.peers), ...this.#trafficProblems, ...this.#formerProblems];
     });
   }
 
@@ -210,7 +222,9 @@ export class Overlay {
   remove(): Promise<readonly string[]> {
     return this.#lock.run(async () => {
       await this.close();
-      return this.network ? this.#parts.removeTraces(this.network) : [];
+      const { network } = this;
+      if (!network) return [];
+      return [...(await this.#removeFormer(network)), ...(await this.#parts.removeTraces(network))];
     });
   }
 
@@ -287,6 +301,7 @@ export class Overlay {
 
   #use(plane: Dataplane, on: { network: NetworkConfig; underlay: Underlay; attrs: PlaneAttrs }): void {
     this.plane = plane;
+    if (this.network && this.network !== on.network) this.#former = [...this.#former, this.network];
     this.network = on.network;
     this.underlay = on.underlay;
     this.attrs = on.attrs;
@@ -355,6 +370,22 @@ export class Overlay {
     }
   }
 
+  // Not before the data plane carries a lease of the network that is in use: until then its device has the address of the
+  // lease before.
+  async #leaveFormer(network: NetworkConfig, own: Lease): Promise<void> {
+    if (!this.hasFormer || !isWithin(network.network, own.subnet)) return;
+    this.#formerProblems = await this.#removeFormer(network);
+    if (this.#formerProblems.length > 0) return;
+    this.#former = [];
+    this.#parts.log.info("nothing of the network before is left");
+  }
+
+  async #removeFormer(network: NetworkConfig): Promise<readonly string[]> {
+    const problems: string[] = [];
+    for (const former of this.#former) problems.push(...(await this.#parts.removeFormer(former, network)));
+    return problems;
+  }
+
   async #waitForUnderlay(families: readonly Family[], signal: AbortSignal): Promise<Underlay> {
     const backoff = new Backoff({ ...UNDERLAY_RETRY_MS, random: this.#parts.random });
     try {
@@ -407,6 +438,13 @@ export class Overlay {
     this.#parts.log.warn("no usable underlay, will retry", { reason });
     this.#parts.changed();
   }
+}
+
+function isWithin(network: PerFamily<Prefix>, subnets: PerFamily<Prefix>): boolean {
+  return Object.values(subnets).every((subnet) => {
+    const whole = network[subnet.family];
+    return whole !== undefined && containsPrefix(whole, subnet);
+  });
 }
 
 function sameUnderlay(a: Underlay, b: Underlay): boolean {

@@ -2,7 +2,7 @@ import type { Setting } from "../api/setting.ts";
 import type { Random } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
-import { removeDataplanes } from "../dataplane/remove.ts";
+import { removeDataplanes, removeDevicesAndRoutes } from "../dataplane/remove.ts";
 import { findVtepMacs } from "../dataplane/take-over.ts";
 import type { Host, HostError } from "../host/host.ts";
 import type { Registry } from "../subnet/registry.ts";
@@ -79,6 +79,7 @@ export async function runAgent(world: World, signal: AbortSignal): Promise<Endin
           ...(await removeDataplanes(host, network)),
           ...(await removeTraffic(host)),
         ],
+        removeFormer: (former, { network }) => removeDevicesAndRoutes(host, former.network, network),
       },
     });
     return await agent.run(signal);

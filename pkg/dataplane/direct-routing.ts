@@ -48,7 +48,8 @@ export function onLinkBy(
   };
 }
 
-function leadsInto(network: PerFamily<Prefix>, { dst }: Route): boolean {
+/** Whether a route's whole destination lies in a network. */
+export function leadsInto(network: PerFamily<Prefix>, { dst }: Route): boolean {
   const whole = dst && network[dst.family];
   return dst !== undefined && whole !== undefined && containsPrefix(whole, dst);
 }

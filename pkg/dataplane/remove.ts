@@ -1,8 +1,8 @@
 import { FAMILIES, type PerFamily } from "../addr/family.ts";
 import { containsAddr, type Prefix } from "../addr/prefix.ts";
 import { describeError } from "../base/errors.ts";
-import type { Host, HostChange, Link } from "../host/host.ts";
-import { isPlainRoute } from "./direct-routing.ts";
+import type { Host, HostChange, Link, Route } from "../host/host.ts";
+import { isPlainRoute, leadsInto } from "./direct-routing.ts";
 import { removeSenderTables } from "./kernel/sender-table.ts";
 
 // As device-names.ts makes them, of any VNI.
@@ -30,24 +30,46 @@ export function overlayDevices(links: readonly Link[], network: PerFamily<Prefix
  * sentence each.
  */
 export async function removeDataplanes(host: Host, network: PerFamily<Prefix>): Promise<readonly string[]> {
-  const problems: string[] = [];
-  const attempt = async (step: () => Promise<void>): Promise<void> => {
-    try {
-      await step();
-    } catch (error) {
-      problems.push(describeError(error));
-    }
-  };
-  await attempt(async () => {
-    const devices = overlayDevices(await host.links(), network);
+  return [
+    ...(await removeDevicesAndRoutes(host, network)),
+    ...(await attempt(async () => {
+      await removeSenderTables(host, FAMILIES);
+      return [];
+    })),
+  ];
+}
+
+/**
+ * Takes away the devices and routes that data planes have made for a network, but for what is of the network `current`
+ * too: an open data plane takes care of that. For a node that has gone from one network to the other. Resolves to what
+ * could not be done, a sentence each.
+ */
+export function removeDevicesAndRoutes(
+  host: Host,
+  network: PerFamily<Prefix>,
+  current: PerFamily<Prefix> = {},
+): Promise<readonly string[]> {
+  return attempt(async () => {
+    const links = await host.links();
+    const kept = new Set(overlayDevices(links, current));
+    const devices = overlayDevices(links, network).filter((dev) => !kept.has(dev));
     const changes = devices.map((dev): HostChange => ({ kind: "delete-link", dev }));
+    // A device that goes on without one of its families still has that one's routes.
+    const isOurs = (route: Route): boolean =>
+      isPlainRoute(route, network) || (kept.has(route.dev) && route.protocol !== "kernel" && leadsInto(network, route));
     for (const family of FAMILIES) {
       for (const route of await host.routes(family)) {
-        if (isPlainRoute(route, network)) changes.push({ kind: "delete-route", route });
+        if (isOurs(route) && !leadsInto(current, route)) changes.push({ kind: "delete-route", route });
       }
     }
-    for (const error of await host.apply(changes)) if (error) problems.push(error.message);
+    return (await host.apply(changes)).flatMap((error) => (error ? [error.message] : []));
   });
-  await attempt(() => removeSenderTables(host, FAMILIES));
-  return problems;
+}
+
+async function attempt(step: () => Promise<readonly string[]>): Promise<readonly string[]> {
+  try {
+    return await step();
+  } catch (error) {
+    return [describeError(error)];
+  }
 }

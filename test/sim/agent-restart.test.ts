@@ -1,6 +1,9 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { formatPrefix } from "../../pkg/addr/prefix.ts";
+import type { LinkAddr, Route } from "../../pkg/host/host.ts";
+import { addr, prefix } from "../literals.ts";
 import { PREFIX, SimCluster, type SimNode } from "./sim-cluster.ts";
 
 // What an agent that was stopped brings with it, and how it stops.
@@ -200,6 +203,96 @@ test("a network config that changed meanwhile is applied, though the state says 
   await cluster.clock.advance(1_000);
   expect(node.ready).toBe(true);
   expect(cluster.leases()[node.key]).toMatchObject({ BackendData: { VNI: 7 } });
+});
+
+describe("the network of the last run", () => {
+  const dst = (route: Route): string => (route.dst ? formatPrefix(route.dst) : "default");
+  const names = async ({ host }: SimNode): Promise<string[]> => [
+    ...(await host.links()).map(({ name }) => name),
+    ...(await host.routes(4)).filter(({ protocol }) => protocol !== undefined && protocol !== "kernel").map(dst),
+  ];
+  const THEIRS = ["lo", "eth0", "twill.2", "flannel.1", "10.5.98.0/24", "10.6.0.0/24"];
+  const OURS = ["twill.1", "10.5.99.0/24"];
+
+  /** A node that is stopped with what a data plane and others have made on its host, while the network changes. */
+  async function moved(): Promise<SimNode> {
+    cluster.config();
+    const node = cluster.node(1);
+    await node.start();
+    await cluster.clock.advance(2_000);
+    await node.stop();
+    const at = (text: string): LinkAddr => {
+      const { length, ...rest } = prefix(text);
+      return { addr: rest, length, scope: "global", deprecated: false, dynamic: false, temporary: false };
+    };
+    node.host.addLink({ name: "twill.1", kind: "tun", up: true, addresses: [at("10.5.1.0/32")] });
+    node.host.addLink({ name: "twill.2", kind: "tun", addresses: [at("10.6.1.0/32")] });
+    node.host.addLink({ name: "flannel.1", kind: "bridge", addresses: [at("10.5.1.0/32")] });
+    for (const [to, protocol] of [
+      ["10.5.99.0/24", "84"],
+      ["10.5.98.0/24", "static"],
+      ["10.6.0.0/24", "84"],
+    ] as const) {
+      const route = { dst: prefix(to), via: addr("192.0.2.2"), dev: "eth0", protocol };
+      await node.host.apply([{ kind: "route", route }]);
+    }
+    cluster.config('{"Network":"10.99.0.0/16","Backend":{"Type":"vxlan","VNI":7}}');
+    return node;
+  }
+  const remembered = (node: SimNode): string => readFileSync(join(node.config.stateDir, "state.json"), "utf8");
+
+  test("goes from the host when the new one is carried, and from the state", async () => {
+    const node = await moved();
+    await node.start();
+    await cluster.clock.advance(2_000);
+    expect(node.ready).toBe(true);
+    expect((await names(node)).sort()).toEqual([...THEIRS].sort());
+    expect(node.log.sentences("info")).toContain("nothing of the network before is left");
+    expect(remembered(node)).toContain("10.99.0.0/16");
+    expect(remembered(node)).not.toContain("10.5.0.0/16");
+  });
+
+  test("is told and tried again where it does not go", async () => {
+    const node = await moved();
+    let busy = true;
+    const apply = node.host.apply.bind(node.host);
+    node.host.apply = (changes) => {
+      if (busy && changes.some(({ kind }) => kind === "delete-link")) node.host.failNext("delete-link", "busy");
+      return apply(changes);
+    };
+    await node.start();
+    await cluster.clock.advance(2_000);
+    expect(node.ready).toBe(true);
+    expect(node.agent.status().problems).toEqual(["cannot delete the link twill.1: busy"]);
+    expect(remembered(node)).toContain("10.5.0.0/16");
+    busy = false;
+    await cluster.clock.advance(10_000);
+    expect(node.agent.status().problems).toEqual([]);
+    expect((await names(node)).sort()).toEqual([...THEIRS].sort());
+  });
+
+  test("is not forgotten by a run that never gets to carry the new one", async () => {
+    const node = await moved();
+    node.prepare = (plane) => (plane.reconcile = () => Promise.reject(new Error("refused")));
+    await node.start();
+    await cluster.clock.advance(2_000);
+    await node.stop();
+    expect(await names(node)).toEqual(expect.arrayContaining(OURS));
+    node.prepare = () => undefined;
+    await node.start();
+    await cluster.clock.advance(2_000);
+    expect((await names(node)).sort()).toEqual([...THEIRS].sort());
+  });
+
+  test("goes with a node that leaves before it carries the new one", async () => {
+    const node = await moved();
+    node.prepare = (plane) => (plane.reconcile = () => Promise.reject(new Error("refused")));
+    await node.start();
+    await cluster.clock.advance(2_000);
+    expect((await node.agent.leave()).problems).toEqual([]);
+    await cluster.clock.advance(1_000);
+    expect((await names(node)).sort()).toEqual([...THEIRS].sort());
+  });
 });
 
 test("a state file that makes no sense is told and replaced", async () => {
