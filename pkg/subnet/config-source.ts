@@ -73,7 +73,7 @@ export class ConfigSource {
       if (!(error instanceof RegistryUnavailableError)) throw error;
       contact.lost("config", error);
       // Its causes hold times and would make every try a new problem.
-      return `etcd does not answer: ${error.message}`;
+      return `waiting for etcd to read the network config: ${error.message}`;
     }
   }
 

@@ -123,6 +123,8 @@ async function translated<T>(result: Promise<T>): Promise<T> {
   }
 }
 
+// Who may do what is put right in etcd, and nothing here needs to be started anew for it.
 function translate(error: EtcdError): Error {
-  return error.reason === "unavailable" ? new RegistryUnavailableError(error.message, { cause: error }) : error;
+  const passes = error.reason === "unavailable" || error.reason === "refused";
+  return passes ? new RegistryUnavailableError(error.message, { cause: error }) : error;
 }

@@ -4,7 +4,8 @@
  *
  * Keys are relative to the prefix ("config", "subnets/10.5.52.0-24", "twill/nodes/192.0.2.1"). Revisions and lease ids
  * are decimal strings, since etcd's are 64 bits wide. Every call has a deadline; one that fails throws
- * RegistryUnavailableError when trying again later may help, and any other error when it will not.
+ * RegistryUnavailableError when trying again later may help, also where user, password or role are refused, and any other
+ * error when it will not.
  *
  * A write that throws RegistryUnavailableError may have happened, or may still happen while etcd works off what it has
  * received: read the key before drawing conclusions. It is the caller's own write when value and lease id are. (Tries
@@ -87,7 +88,7 @@ export interface FollowHandler {
   onState?(error: Error | undefined): void;
 }
 
-/** The registry does not answer or cannot now; the same call may succeed later. */
+/** The registry does not answer, or cannot or may not now; the same call may succeed later. */
 export class RegistryUnavailableError extends Error {
   override readonly name = "RegistryUnavailableError";
 }

@@ -79,7 +79,7 @@ test("networkConfig rides out an etcd that does not answer", async () => {
   etcd.down = true;
   const waiting = manager.networkConfig(signal);
   await clock.advance(5000);
-  expect(manager.problem).toBe("etcd does not answer: no etcd answers at memory://etcd");
+  expect(manager.problem).toBe("waiting for etcd to read the network config: no etcd answers at memory://etcd");
   expect(manager.registryState?.message).toBe("no etcd answers at memory://etcd");
   etcd.down = false;
   await clock.advance(1000);

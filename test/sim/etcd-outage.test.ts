@@ -140,6 +140,21 @@ describe.skipIf(noEtcd)(`agents while etcd${noEtcd ? `: ${noEtcd}` : ""}`, { tim
     expect(withoutPeer(a, b.key)).toEqual([]);
   });
 
+  test.concurrent("refuses: who is there stays, who starts waits and says why", async () => {
+    await using all = await cluster();
+    const { server, a, b } = all;
+    await server.ctl("user", "add", "root:rootpw");
+    await server.ctl("user", "grant-role", "root", "root");
+    await server.ctl("auth", "enable");
+    await using c = await EtcdAgent.start(3, [server.endpoint]);
+    await until(() => c.agent.status().problems.join().includes("set --etcd-username and --etcd-password"));
+    expect(c.agent.status()).toMatchObject({ lease: undefined, etcd: { connected: false } });
+    expect([a.ready, b.ready, a.peers]).toEqual([true, true, [b.key]]);
+    await server.ctl("--user", "root:rootpw", "auth", "disable");
+    await until(() => c.ready && a.peers.includes(c.key));
+    expect(withoutPeer(a, b.key)).toEqual([]);
+  });
+
   test.concurrent("is three members, and the one that leads is killed", async () => {
     await using made = new AsyncDisposableStack();
     const members = await EtcdServer.cluster(3);
