@@ -130,11 +130,9 @@ export class Membership {
 
   /** The way in, and then staying in until the signal aborts. Throws a DataplaneError when this host cannot take part. */
   async join(signal: AbortSignal): Promise<void> {
-    const { subnets, overlay } = this.#parts;
+    const { subnets } = this.#parts;
     const unsubscribe = subnets.onChange(() => (this.#etcdWasAway ||= subnets.registryState !== undefined));
-    const network = await subnets.networkConfig(signal);
-    await overlay.use(network, signal);
-    await this.#acquire(network, signal);
+    const network = await this.#acquire(signal);
     unsubscribe();
     this.#parts.changed();
     await runAll(signal, [
@@ -194,19 +192,32 @@ export class Membership {
     return expiresAt === 0 || this.#parts.clock.wall() < expiresAt;
   }
 
-  // A node whose address is in use, or for which no subnet is left, waits: either may change without a restart.
-  async #acquire(network: NetworkConfig, signal: AbortSignal): Promise<void> {
+  // The network of which we are to have a subnet, and the data plane open for it. Where etcd has no config of use, the one
+  // that was in use before stays, as with a node that runs.
+  async #enter(before: NetworkConfig | undefined, signal: AbortSignal): Promise<NetworkConfig> {
+    const { subnets, overlay } = this.#parts;
+    const network = await subnets.networkConfig(signal, before);
+    if (network === before) await this.#lookAtConfig(formatNetworkConfig(network));
+    else this.#configProblem = undefined;
+    await overlay.use(network, signal);
+    return network;
+  }
+
+  // A node whose address is in use, or for which no subnet is left, waits: either may change without a restart, and so may
+  // the network. Resolves to the network that the lease is of.
+  async #acquire(signal: AbortSignal): Promise<NetworkConfig> {
     const { subnets, clock, random, subnetFile, log } = this.#parts;
     const backoff = new Backoff({ ...ACQUIRE_RETRY_MS, random });
     const inFile = previousSubnet(subnetFile, log);
     const previous = Object.keys(inFile).length > 0 ? inFile : (this.#restored?.lease.subnet ?? {});
+    let network = await this.#enter(undefined, signal);
     for (;;) {
       const attrs = this.#attrs();
       if (!attrs) throw new Error("a lease is asked for before the data plane is open");
       try {
         await subnets.acquire({ network, attrs, previous }, signal);
         this.#acquireProblem = undefined;
-        return;
+        return network;
       } catch (error) {
         if (!(error instanceof PublicIpInUseError) && !(error instanceof OutOfSubnetsError)) throw error;
         if (this.#acquireProblem !== error.message) log.error("no lease, will retry", { reason: error.message });
@@ -215,24 +226,29 @@ export class Membership {
       }
       await sleep(clock, backoff.next(), signal);
       signal.throwIfAborted();
+      network = await this.#enter(network, signal);
     }
   }
 
   // The device, the routes and the leases of all nodes hang on the network config: a change is told once, and waits for
   // the restart that an operator makes node by node.
   async #watchConfig(running: NetworkConfig, signal: AbortSignal): Promise<void> {
-    const { clock, resync, log } = this.#parts;
+    const { clock, resync } = this.#parts;
     const reference = formatNetworkConfig(running);
     while (!signal.aborted) {
       await sleep(clock, resync, signal);
       if (signal.aborted) return;
-      const difference = await this.#configDifference(reference);
-      if (difference === "unknown") continue;
-      if (difference !== undefined && difference !== this.#configProblem) {
-        log.warn("the network config has changed, restart to apply it", { reason: difference });
-      }
-      this.#configProblem = difference;
+      await this.#lookAtConfig(reference);
     }
+  }
+
+  async #lookAtConfig(reference: string): Promise<void> {
+    const difference = await this.#configDifference(reference);
+    if (difference === "unknown") return;
+    if (difference !== undefined && difference !== this.#configProblem) {
+      this.#parts.log.warn("the network config has changed, restart to apply it", { reason: difference });
+    }
+    this.#configProblem = difference;
   }
 
   async #configDifference(reference: string): Promise<string | undefined> {
@@ -243,11 +259,11 @@ export class Membership {
       // That etcd is away is told by the loops that need it.
       return "unknown";
     }
-    if (text === undefined) return "the network config has been removed from etcd: the one read at start stays in use";
+    if (text === undefined) return "the network config has been removed from etcd: what was read before stays in use";
     try {
       if (formatNetworkConfig(parseNetworkConfig(text)) === reference) return undefined;
     } catch (error) {
-      return `the network config in etcd is wrong now, the one read at start stays in use: ${describeError(error)}`;
+      return `the network config in etcd is wrong now, what was read before stays in use: ${describeError(error)}`;
     }
     return "the network config in etcd has changed: restart twilld to apply it";
   }

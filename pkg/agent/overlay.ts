@@ -148,7 +148,7 @@ export class Overlay {
   async use(network: NetworkConfig, signal: AbortSignal): Promise<void> {
     if (this.network && formatNetworkConfig(this.network) === formatNetworkConfig(network)) return;
     if (this.network) {
-      this.#parts.log.info("the network config has changed since the last run, opening the data plane anew");
+      this.#parts.log.info("the network config has changed, opening the data plane anew");
     }
     // What the data plane has to load is loaded while the underlay is found. That may take hours: passes do not wait for it.
     const plane = await this.#make(network);

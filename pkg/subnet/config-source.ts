@@ -30,18 +30,19 @@ export class ConfigSource {
   }
 
   /**
-   * Waits for a valid config, telling each thing that is wrong with it once. Throws the signal's reason when it aborts,
-   * and what the registry throws other than RegistryUnavailableError.
+   * Waits for a valid config, telling each thing that is wrong with it once; with `inUse` only until the registry answers,
+   * and gives that where it has no valid one. Throws the signal's reason when it aborts, and what the registry throws
+   * other than RegistryUnavailableError.
    */
-  async wait(signal: AbortSignal): Promise<NetworkConfig> {
+  async wait(signal: AbortSignal, inUse?: NetworkConfig): Promise<NetworkConfig> {
     const { clock, contact, log, waiting } = this.#options;
     const told = new Set<string>();
     try {
       for (;;) {
         signal.throwIfAborted();
-        const result = await this.#look();
+        const result = await this.#look(inUse);
         if (typeof result !== "string") {
-          if (told.size > 0) log.info("network config found");
+          if (told.size > 0 && result !== inUse) log.info("network config found");
           return result;
         }
         if (!told.has(result)) log.warn("waiting for the network config", { reason: result });
@@ -56,17 +57,19 @@ export class ConfigSource {
   }
 
   // The config, or in one sentence why there is none.
-  async #look(): Promise<NetworkConfig | string> {
+  async #look(inUse: NetworkConfig | undefined): Promise<NetworkConfig | string> {
     const { registry, contact, prefix } = this.#options;
     try {
       const entry = await registry.get("config");
       contact.back("config");
       if (!entry) {
+        if (inUse) return inUse;
         const example = `{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}`;
         return `there is no network config: put one with etcdctl put ${prefix}/config '${example}'`;
       }
       const survey = namesBackend(entry.value) ? undefined : new Survey(await registry.list());
-      return this.#parse(entry.value, survey);
+      const config = this.#parse(entry.value, survey);
+      return typeof config === "string" ? (inUse ?? config) : config;
     } catch (error) {
       // The settings for etcd, whose files may come yet or be put right.
       if (error instanceof ConfigError) return error.message;
@@ -82,7 +85,9 @@ export class ConfigSource {
     try {
       const config = parseNetworkConfig(text, {
         liveLeases: survey?.claims.flatMap((claim) => claim.lease ?? []) ?? [],
-        warn: (sentence) => log.warn("network config is doubtful", { reason: sentence }),
+        warn: (sentence) => {
+          if (text !== this.text) log.warn("network config is doubtful", { reason: sentence });
+        },
       });
       this.text = text;
       return config;

@@ -122,6 +122,7 @@ test("without Backend the leases decide: refused while one of flannel's udp node
   etcd.delete(udp);
   await clock.advance(3000);
   expect((await waiting).backend.type).toBe("vxlan");
+  await manager.networkConfig(signal);
   expect(log.sentences("warn")).toEqual(["waiting for the network config", "network config is doubtful"]);
 });
 

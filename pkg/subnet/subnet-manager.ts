@@ -98,11 +98,12 @@ export class SubnetManager {
   }
 
   /**
-   * Waits until there is a valid network config, telling each thing that is wrong with it once. Throws the signal's
-   * reason when it aborts, and what the registry throws other than RegistryUnavailableError.
+   * Waits until there is a valid network config, telling each thing that is wrong with it once; with `inUse` only until
+   * the registry answers, and gives that where it has no valid one. Throws the signal's reason when it aborts, and what
+   * the registry throws other than RegistryUnavailableError.
    */
-  async networkConfig(signal: AbortSignal): Promise<NetworkConfig> {
-    const config = await this.#configs.wait(signal);
+  async networkConfig(signal: AbortSignal, inUse?: NetworkConfig): Promise<NetworkConfig> {
+    const config = await this.#configs.wait(signal, inUse);
     this.table.setNetwork(config.network);
     return config;
   }

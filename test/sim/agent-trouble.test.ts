@@ -317,6 +317,26 @@ test("out of subnets is told, and ends when one is free", async () => {
   expect(node.ready).toBe(true);
 });
 
+test("out of subnets ends when the network config is widened, and not before", async () => {
+  cluster.config(ONE_SUBNET);
+  const [a, b] = [cluster.node(1), cluster.node(2)];
+  await a.start();
+  await b.start();
+  await cluster.clock.advance(2 * MINUTE);
+  expect(b.agent.status().problems.join()).toContain("or widen the network config");
+  // While there is none of use, what was read before stays.
+  cluster.config("{");
+  await cluster.clock.advance(2 * MINUTE);
+  expect(b.agent.status().problems.join()).toContain("no free /24 is left");
+  expect(b.agent.status().problems.join()).toContain("stays in use");
+  cluster.config();
+  await cluster.clock.advance(MINUTE);
+  expect(b.agent.status()).toMatchObject({ ready: true, problems: [] });
+  expect(b.programmed?.peers).toEqual([a.key]);
+  expect(b.planes).toHaveLength(2);
+  expect(b.log.sentences("error")).toEqual(["no lease, will retry"]);
+});
+
 test("a subnet.env that is deleted or changed is written again at once", async () => {
   cluster.config();
   const node = cluster.node(1);
