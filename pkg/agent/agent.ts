@@ -354,7 +354,7 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
 
   async #restore(signal: AbortSignal): Promise<void> {
     const { clock } = this.#parts;
-    if (await this.#membership.restore(signal)) {
+    if (this.#membership.restore(signal)) {
       await Promise.race([this.#overlay.carrying, sleep(clock, RESTORE_MS, signal)]);
     }
     this.#restored.resolve();

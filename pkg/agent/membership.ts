@@ -12,6 +12,7 @@ import { previousSubnet } from "../subnetenv/file.ts";
 import { formatNetworkConfig } from "./network-text.ts";
 import type { Overlay } from "./overlay.ts";
 import type { Blocker } from "./readiness.ts";
+import { Reopening } from "./reopening.ts";
 import type { Cluster } from "./state.ts";
 
 export interface MembershipParts {
@@ -43,6 +44,7 @@ const ACQUIRE_RETRY_MS = { first: 1_000, most: 30_000 };
 export class Membership {
   readonly #parts: MembershipParts;
   #restored: { readonly lease: Lease; readonly expiresAt: number } | undefined;
+  #reopening: Reopening | undefined;
   /** Whether etcd was away when it was asked: then the last run's lease serves until etcd has decided. */
   #etcdWasAway = false;
   #acquireProblem: string | undefined;
@@ -75,6 +77,7 @@ export class Membership {
     return [
       subnets.ownProblem,
       this.#acquireProblem,
+      this.#reopening?.problem,
       // Whatever waits for etcd says so itself.
       subnets.problem ?? (registryState && `etcd cannot be reached: ${registryState.message}`),
       this.#configProblem,
@@ -104,28 +107,23 @@ export class Membership {
     }
   }
 
-  /**
-   * Opens the data plane for what the last run knew, etcd unasked. Resolves to whether there was anything of use. Throws
-   * as join does.
-   */
-  async restore(signal: AbortSignal): Promise<boolean> {
-    const { cluster, subnets, overlay, log } = this.#parts;
+  /** Begins to open the data plane for what the last run knew, etcd unasked. Says whether there was anything of use. */
+  restore(signal: AbortSignal): boolean {
+    const { cluster, subnets, log } = this.#parts;
     if (!cluster) return false;
-    let network: NetworkConfig;
     try {
-      network = parseNetworkConfig(cluster.network);
+      const network = parseNetworkConfig(cluster.network);
       const lease = ownLeaseOf(cluster);
       subnets.table.setOwn(lease);
       subnets.table.setNetwork(network.network);
       subnets.table.applySnapshot(cluster.rows, cluster.revision);
       this.#restored = { lease, expiresAt: cluster.expiresAt };
+      this.#reopening = new Reopening(network, this.#parts, signal);
+      return true;
     } catch (error) {
       log.warn("cannot start from what the last run knew, waiting for etcd", { err: error });
       return false;
     }
-    await overlay.use(network, signal);
-    this.#parts.changed();
-    return true;
   }
 
   /** The way in, and then staying in until the signal aborts. Throws a DataplaneError when this host cannot take part. */
@@ -187,7 +185,7 @@ export class Membership {
 
   // Without etcd a lease that cannot have run out is still ours.
   #trustsLastRun(): boolean {
-    if (!this.#restored || !this.#etcdWasAway) return false;
+    if (!this.#restored || !this.#etcdWasAway || this.#reopening?.problem !== undefined) return false;
     const { expiresAt } = this.#restored;
     return expiresAt === 0 || this.#parts.clock.wall() < expiresAt;
   }
@@ -196,7 +194,12 @@ export class Membership {
   // that was in use before stays, as with a node that runs.
   async #enter(before: NetworkConfig | undefined, signal: AbortSignal): Promise<NetworkConfig> {
     const { subnets, overlay } = this.#parts;
-    const network = await subnets.networkConfig(signal, before);
+    let network: NetworkConfig | undefined;
+    try {
+      network = await subnets.networkConfig(signal, before);
+    } finally {
+      await this.#reopening?.end(network);
+    }
     if (network === before) await this.#lookAtConfig(formatNetworkConfig(network));
     else this.#configProblem = undefined;
     await overlay.use(network, signal);

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { formatPrefix } from "../../pkg/addr/prefix.ts";
 import type { LinkAddr, Route } from "../../pkg/host/host.ts";
 import { addr, prefix } from "../literals.ts";
+import { DataplaneError } from "../../pkg/dataplane/dataplane.ts";
 import { PREFIX, SimCluster, type SimNode } from "./sim-cluster.ts";
 
 // What an agent that was stopped brings with it, and how it stops.
@@ -203,6 +204,93 @@ test("a network config that changed meanwhile is applied, though the state says 
   await cluster.clock.advance(1_000);
   expect(node.ready).toBe(true);
   expect(cluster.leases()[node.key]).toMatchObject({ BackendData: { VNI: 7 } });
+});
+
+describe("what the last run left and this host cannot open any more", () => {
+  const DUAL = '{"EnableIPv6":true,"Network":"10.5.0.0/16","IPv6Network":"fd05::/48","Backend":{"Type":"vxlan"}}';
+
+  /** A node that has run with this config, and was stopped. */
+  async function stopped(config?: string): Promise<SimNode> {
+    cluster.config(config);
+    const node = cluster.node(1);
+    await node.start();
+    await cluster.clock.advance(2_000);
+    await node.stop();
+    return node;
+  }
+  function withoutIpv6(node: SimNode): void {
+    node.setAddress("192.0.2.1/24");
+    node.route("0.0.0.0/0", "192.0.2.254");
+  }
+  const inUse = new DataplaneError("UDP port 8472 is in use");
+
+  test("for want of an underlay does not keep it from what etcd says now", async () => {
+    const node = await stopped(DUAL);
+    withoutIpv6(node);
+    cluster.config();
+    await node.start();
+    await cluster.clock.advance(5_000);
+    expect(node.agent.status()).toMatchObject({ ready: true, problems: [], network: { networks: ["10.5.0.0/16"] } });
+  });
+
+  test("for want of an underlay is opened once there is one, and told once", async () => {
+    const node = await stopped(DUAL);
+    withoutIpv6(node);
+    const before = node.planes.length;
+    await node.start();
+    await cluster.clock.advance(MINUTE);
+    expect(node.agent.ready().reason).toContain("IPv6");
+    node.setAddress("192.0.2.1/24", "2001:db8::1/64");
+    node.route("0.0.0.0/0", "192.0.2.254");
+    node.route("::/0", "2001:db8::ff");
+    await cluster.clock.advance(10_000);
+    expect(node.ready).toBe(true);
+    expect(node.planes).toHaveLength(before + 1);
+    expect(node.log.sentences("warn")).toEqual(["no usable underlay, will retry"]);
+  });
+
+  test("for a port in use does not keep it from what etcd says now", async () => {
+    const node = await stopped();
+    const before = node.planes.length;
+    node.prepare = (plane) => {
+      if (node.planes.length === before + 1) plane.failure = inUse;
+    };
+    cluster.config('{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan","Port":8473}}');
+    await node.start();
+    await cluster.clock.advance(5_000);
+    expect(node.result).toBeUndefined();
+    expect(node.agent.status()).toMatchObject({ ready: true, problems: [], network: { port: 8473 } });
+    expect(node.log.lines.filter(({ level }) => level === "warn")).toEqual([
+      {
+        level: "warn",
+        sentence: "cannot open the data plane of the last run, will retry",
+        fields: { reason: inUse.message },
+      },
+    ]);
+  });
+
+  test("ends the agent where etcd says the same", async () => {
+    const node = await stopped();
+    node.prepare = (plane) => (plane.failure = inUse);
+    await node.start();
+    await cluster.clock.advance(5_000);
+    expect(node.result).toBe(inUse);
+  });
+
+  test("is tried again while etcd is away, and no pod is attached meanwhile", async () => {
+    const node = await stopped();
+    cluster.etcd.down = true;
+    node.prepare = (plane) => (plane.failure = inUse);
+    await node.start();
+    await cluster.clock.advance(MINUTE);
+    expect(node.agent.status().problems.join()).toContain(inUse.message);
+    expect(node.cni).toMatchObject({ state: "not-ready", message: expect.stringContaining(inUse.message) });
+    expect(node.log.sentences("warn")).toHaveLength(3);
+    node.prepare = () => undefined;
+    await cluster.clock.advance(MINUTE);
+    expect(node.ready).toBe(true);
+    expect(node.agent.status().problems.join()).not.toContain(inUse.message);
+  });
 });
 
 describe("the network of the last run", () => {
