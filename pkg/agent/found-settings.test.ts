@@ -28,7 +28,7 @@ test("a value that somebody wrote into etcd is told from a default", () => {
 
 test("before etcd has answered nobody knows which of the last run's values were written", () => {
   const sources = networkSettings(parseNetworkConfig(TEXT), undefined, KEY).map(({ from }) => from);
-  expect(new Set(sources)).toEqual(new Set(["the last run; etcd was not read yet"]));
+  expect(new Set(sources)).toEqual(new Set(["the last run; none of use was read from etcd"]));
 });
 
 test("what was found out is told with how", () => {

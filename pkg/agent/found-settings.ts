@@ -15,7 +15,8 @@ export function networkSettings(config: NetworkConfig, text: string | undefined,
   const { Backend, ...fields } = JSON.parse(formatNetworkConfig(config)) as Record<string, unknown>;
   const setting = (name: string, value: unknown, written: unknown): Setting => {
     const shown = { name, value: String(value) };
-    if (text === undefined) return { ...shown, source: "network-config", from: "the last run; etcd was not read yet" };
+    if (text === undefined)
+      return { ...shown, source: "network-config", from: "the last run; none of use was read from etcd" };
     if (written === undefined) return { ...shown, source: "default", from: "" };
     return { ...shown, source: "network-config", from: key };
   };

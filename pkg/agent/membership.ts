@@ -43,7 +43,7 @@ const ACQUIRE_RETRY_MS = { first: 1_000, most: 30_000 };
  */
 export class Membership {
   readonly #parts: MembershipParts;
-  #restored: { readonly lease: Lease; readonly expiresAt: number } | undefined;
+  #restored: { readonly lease: Lease; readonly expiresAt: number; readonly network: NetworkConfig } | undefined;
   #reopening: Reopening | undefined;
   /** Whether etcd was away when it was asked: then the last run's lease serves until etcd has decided. */
   #etcdWasAway = false;
@@ -117,7 +117,7 @@ export class Membership {
       subnets.table.setOwn(lease);
       subnets.table.setNetwork(network.network);
       subnets.table.applySnapshot(cluster.rows, cluster.revision);
-      this.#restored = { lease, expiresAt: cluster.expiresAt };
+      this.#restored = { lease, expiresAt: cluster.expiresAt, network };
       this.#reopening = new Reopening(network, this.#parts, signal);
       return true;
     } catch (error) {
@@ -213,7 +213,7 @@ export class Membership {
     const backoff = new Backoff({ ...ACQUIRE_RETRY_MS, random });
     const inFile = previousSubnet(subnetFile, log);
     const previous = Object.keys(inFile).length > 0 ? inFile : (this.#restored?.lease.subnet ?? {});
-    let network = await this.#enter(undefined, signal);
+    let network = await this.#enter(this.#restored?.network, signal);
     for (;;) {
       const attrs = this.#attrs();
       if (!attrs) throw new Error("a lease is asked for before the data plane is open");

@@ -5,6 +5,7 @@ import { formatPrefix } from "../../pkg/addr/prefix.ts";
 import type { LinkAddr, Route } from "../../pkg/host/host.ts";
 import { addr, prefix } from "../literals.ts";
 import { DataplaneError } from "../../pkg/dataplane/dataplane.ts";
+import { parseAddr } from "../../pkg/addr/addr.ts";
 import { PREFIX, SimCluster, type SimNode } from "./sim-cluster.ts";
 
 // What an agent that was stopped brings with it, and how it stops.
@@ -290,6 +291,56 @@ describe("what the last run left and this host cannot open any more", () => {
     await cluster.clock.advance(MINUTE);
     expect(node.ready).toBe(true);
     expect(node.agent.status().problems.join()).not.toContain(inUse.message);
+  });
+});
+
+describe("where etcd has no network config of use, a node that comes back goes on with that of the last run", () => {
+  const cases = [
+    { name: "mistyped", spoil: () => cluster.config('{"Network":"10.5.0.0/16","Backend":{"Type":"vxlam"}}') },
+    { name: "removed", spoil: () => cluster.etcd.delete(`${PREFIX}/config`) },
+  ];
+  for (const { name, spoil } of cases) {
+    test(`${name}: it keeps its lease, follows the others, and says what is wrong`, async () => {
+      cluster.config();
+      const times = { leaseTtl: 120, renewMargin: 60 };
+      const [a, b] = [cluster.node(1, times), cluster.node(2)];
+      await a.start();
+      await b.start();
+      await cluster.clock.advance(2_000);
+      const { key } = a;
+      await a.stop();
+      spoil();
+      await a.start();
+      await cluster.clock.advance(1_000);
+      expect(a.ready).toBe(true);
+      expect(a.agent.status().problems.join()).toContain("what was read before stays in use");
+      b.setAddress("192.0.2.77/24");
+      b.route("0.0.0.0/0", "192.0.2.254");
+      await cluster.clock.advance(10 * MINUTE);
+      expect(cluster.leases()[key]).toMatchObject({ NodeName: "node1" });
+      expect(a.plane.programmed?.peers.map(({ attrs }) => attrs.publicIp[4])).toEqual([parseAddr("192.0.2.77")]);
+      expect(a.log.sentences("warn")).toEqual(["the network config has changed, restart to apply it"]);
+      cluster.config();
+      await cluster.clock.advance(2 * MINUTE);
+      expect(a.agent.status()).toMatchObject({ ready: true, problems: [] });
+    });
+  }
+
+  test("also where etcd was away before it answered", async () => {
+    cluster.config();
+    const node = cluster.node(1);
+    await node.start();
+    await cluster.clock.advance(2_000);
+    await node.stop();
+    cluster.etcd.delete(`${PREFIX}/config`);
+    cluster.etcd.down = true;
+    await node.start();
+    await cluster.clock.advance(5_000);
+    cluster.etcd.down = false;
+    await cluster.clock.advance(5_000);
+    expect(node.agent.status()).toMatchObject({ ready: true, etcd: { connected: true } });
+    expect(node.log.sentences("info")).toContain("lease taken over");
+    expect(node.log.sentences("info")).not.toContain("network config found");
   });
 });
 
