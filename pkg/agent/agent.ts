@@ -309,9 +309,7 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
     } catch (error) {
       this.#leaving = false;
       this.#onChange();
-      throw new RefusedError(
-        `cannot give the subnet back, so nothing was changed: ${describeError(error)}; try again when etcd answers`,
-      );
+      throw new RefusedError(`cannot give the subnet back, so nothing was changed: ${describeError(error)}`);
     }
     log.info("leaving the cluster");
     const problems = [...(await this.#overlay.remove())];

@@ -33,6 +33,8 @@ export interface MembershipParts {
   readonly log: Logger;
 }
 
+const LATER = "try again when etcd answers";
+
 const ACQUIRE_RETRY_MS = { first: 1_000, most: 30_000 };
 
 /**
@@ -157,11 +159,21 @@ export class Membership {
 
   /** Gives our subnet back. Throws an Error that says why it cannot be given back, and then we still have it. */
   async leave(): Promise<void> {
-    const { subnets } = this.#parts;
+    const { subnets, overlay } = this.#parts;
     if (!subnets.own && this.#restored) {
-      throw new Error(`etcd has not answered since the start, where the lease ${this.#restored.lease.key} stands`);
+      const { key } = this.#restored.lease;
+      const reason = this.#acquireProblem ?? overlay.planeProblems[0];
+      throw new Error(
+        subnets.registryState || reason === undefined
+          ? `etcd has not answered since the start, where the lease ${key} stands; ${LATER}`
+          : `the lease ${key} of the last run has not been taken over yet: ${reason}; try again when it has`,
+      );
     }
-    await subnets.release();
+    try {
+      await subnets.release();
+    } catch (error) {
+      throw new Error(`${describeError(error)}; ${LATER}`, { cause: error });
+    }
     this.#restored = undefined;
   }
 

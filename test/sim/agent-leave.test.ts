@@ -122,6 +122,20 @@ test("a node that runs on what the last run knew cannot leave before etcd has an
   cluster.etcd.down = false;
 });
 
+test("a node that waits with what the last run knew says for what, and that it cannot leave yet", async () => {
+  const node = cluster.node(1);
+  await node.start();
+  await node.stop();
+  cluster.config('{"EnableIPv6":true,"Network":"10.5.0.0/16","IPv6Network":"fd05::/48","Backend":{"Type":"vxlan"}}');
+  node.setAddress("192.0.2.1/24");
+  node.route("0.0.0.0/0", "192.0.2.254");
+  await node.start();
+  await cluster.clock.advance(10 * SECOND);
+  await expect(node.agent.leave()).rejects.toThrow(
+    /the lease subnets\/10\S* of the last run has not been taken over yet: .*IPv6.*; try again when it has$/,
+  );
+});
+
 test("a node that waits for its first lease leaves too, and keeps none that came meanwhile", async () => {
   cluster.etcd.put(`${PREFIX}/config`, "not yet");
   const node = cluster.node(1);
