@@ -1,6 +1,6 @@
 import { sameAddr } from "../addr/addr.ts";
 import { FAMILIES, type PerFamily } from "../addr/family.ts";
-import { formatPrefix, type Prefix, samePrefix } from "../addr/prefix.ts";
+import { formatPrefix, overlaps, type Prefix, samePrefix } from "../addr/prefix.ts";
 import type { Random } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
@@ -9,7 +9,7 @@ import { describeLease } from "../lease/lease-row.ts";
 import { encodeLeaseValue } from "../lease/lease-value.ts";
 import type { Lease, LeaseAttrs } from "../lease/lease.ts";
 import { CANDIDATES, chooseSubnet } from "./allocator.ts";
-import { familiesOf, isLeasable, type NetworkConfig } from "./network-config.ts";
+import { givesOut, type NetworkConfig } from "./network-config.ts";
 import { type Held, heldOf } from "./own-lease.ts";
 import { type Entry, type Registry, RegistryUnavailableError } from "./registry.ts";
 import type { Session } from "./session.ts";
@@ -134,11 +134,8 @@ export class Acquisition {
 
   #objection(survey: Survey, claim: Candidate): string | undefined {
     const { network } = this.#wanted;
-    const families = FAMILIES.filter((family) => claim.subnet[family] !== undefined);
-    const fits =
-      families.join() === familiesOf(network).join() &&
-      families.every((family) => isLeasable(network, claim.subnet[family] as Prefix));
-    if (!fits) return `${formatSubnet(claim.subnet)} is no subnet that the network config gives out`;
+    if (!givesOut(network, claim.subnet))
+      return `${formatSubnet(claim.subnet)} is no subnet that the network config gives out`;
     const other = survey.overlap(claim.entry.key, claim.subnet, claim.entry.createRevision);
     return other && `${formatSubnet(claim.subnet)} overlaps the older lease ${describeClaim(other)}`;
   }
@@ -149,7 +146,9 @@ export class Acquisition {
     for (const family of FAMILIES) {
       const before = previous[family];
       if (!before || samePrefix(before, chosen[family])) continue;
-      const other = survey.overlap(formatLeaseKey(chosen), { [family]: before });
+      const other = survey.claims.find(
+        (claim) => !this.#givenBack.has(claim) && claim.subnet[family] && overlaps(claim.subnet[family], before),
+      );
       if (!other) continue;
       const reason = `${formatPrefix(before)}, which this node had, is taken by ${describeClaim(other)}: pods that still have an address of it are not reached`;
       this.#tellOnce("the subnet of the last run is taken, leasing another one", other.entry.key, reason);

@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
 import { formatAddr, parseAddr } from "../addr/addr.ts";
 import { mapFamilies } from "../addr/family.ts";
-import { formatPrefix, parsePrefix } from "../addr/prefix.ts";
+import { formatPrefix, parsePrefix, type Prefix } from "../addr/prefix.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { Lease } from "../lease/lease.ts";
 import {
   type ConfigContext,
+  givesOut,
   isLeasable,
   namesBackend,
   type NetworkConfig,
@@ -253,4 +254,13 @@ test("isLeasable: the right length, from SubnetMin to SubnetMax inclusive, of a 
   const fits = (text: string): boolean => isLeasable(config, parsePrefix(text) ?? expect.fail(text));
   expect(["10.5.2.0/24", "10.5.4.0/24"].every(fits)).toBe(true);
   expect(["10.5.1.0/24", "10.5.5.0/24", "10.5.2.0/25", "10.6.3.0/24", "fd05::/24"].some(fits)).toBe(false);
+});
+
+test("givesOut: a leasable subnet of each family in use, and none of another", () => {
+  const config = parseNetworkConfig(v4(""));
+  const of = (text: string): Prefix => parsePrefix(text) ?? expect.fail(text);
+  const [four, six] = [of("10.5.2.0/24"), of("fd05:0:0:2::/64")];
+  expect(givesOut(config, { 4: four })).toBe(true);
+  const others = [{}, { 4: of("10.6.2.0/24") }, { 6: six }, { 4: four, 6: six }];
+  expect(others.some((subnet) => givesOut(config, subnet))).toBe(false);
 });

@@ -89,6 +89,14 @@ export function isLeasable(config: NetworkConfig, subnet: Prefix): boolean {
   return subnet.value >= least.value && subnet.value <= most.value;
 }
 
+/** Whether a lease of the network may have these subnets, one of each of its families and of no other. */
+export function givesOut(config: NetworkConfig, subnet: PerFamily<Prefix>): boolean {
+  return FAMILIES.every((family) => {
+    const own = subnet[family];
+    return own ? isLeasable(config, own) : config.network[family] === undefined;
+  });
+}
+
 /** The families of a config's network. */
 export function familiesOf(config: NetworkConfig): Family[] {
   return FAMILIES.filter((family) => config.network[family] !== undefined);

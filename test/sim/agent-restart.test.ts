@@ -344,6 +344,20 @@ describe("where etcd has no network config of use, a node that comes back goes o
   });
 });
 
+test("a network config that moves the subnet: the lease that was given back is nobody else's", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  await cluster.clock.advance(2_000);
+  await node.stop();
+  cluster.config('{"Network":"10.9.0.0/16","Backend":{"Type":"vxlan"}}');
+  await node.start();
+  await cluster.clock.advance(1_000);
+  expect(node.key).toMatch(/^subnets\/10\.9\./);
+  expect(node.log.sentences("info")).toContain("giving back a lease of this node");
+  expect(node.log.sentences("warn")).not.toContain("the subnet of the last run is taken, leasing another one");
+});
+
 describe("the network of the last run", () => {
   const dst = (route: Route): string => (route.dst ? formatPrefix(route.dst) : "default");
   const names = async ({ host }: SimNode): Promise<string[]> => [
