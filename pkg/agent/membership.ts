@@ -6,7 +6,7 @@ import { runAll } from "../base/run-all.ts";
 import { readLeaseRow } from "../lease/lease-row.ts";
 import { encodeLeaseValue } from "../lease/lease-value.ts";
 import type { Lease, LeaseAttrs } from "../lease/lease.ts";
-import { type NetworkConfig, parseNetworkConfig } from "../subnet/network-config.ts";
+import { givesOut, type NetworkConfig, parseNetworkConfig } from "../subnet/network-config.ts";
 import { OutOfSubnetsError, PublicIpInUseError, type SubnetManager } from "../subnet/subnet-manager.ts";
 import { previousSubnet } from "../subnetenv/file.ts";
 import { formatNetworkConfig } from "./network-text.ts";
@@ -195,10 +195,12 @@ export class Membership {
     };
   }
 
-  // Without etcd a lease that cannot have run out is still ours.
+  // Without etcd a lease that cannot have run out is still ours. One of another network than we run is of no use.
   #trustsLastRun(): boolean {
+    const { network } = this.#parts.overlay;
     if (!this.#restored || !this.#etcdWasAway || this.#reopening?.problem !== undefined) return false;
-    const { expiresAt } = this.#restored;
+    const { expiresAt, lease } = this.#restored;
+    if (network && !givesOut(network, lease.subnet)) return false;
     return expiresAt === 0 || this.#parts.clock.wall() < expiresAt;
   }
 

@@ -1,11 +1,12 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { formatPrefix } from "../../pkg/addr/prefix.ts";
-import type { LinkAddr, Route } from "../../pkg/host/host.ts";
-import { addr, prefix } from "../literals.ts";
-import { DataplaneError } from "../../pkg/dataplane/dataplane.ts";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { parseAddr } from "../../pkg/addr/addr.ts";
+import { formatPrefix } from "../../pkg/addr/prefix.ts";
+import { DataplaneError } from "../../pkg/dataplane/dataplane.ts";
+import type { LinkAddr, Route } from "../../pkg/host/host.ts";
+import { RegistryUnavailableError } from "../../pkg/subnet/registry.ts";
+import { addr, prefix } from "../literals.ts";
 import { PREFIX, SimCluster, type SimNode } from "./sim-cluster.ts";
 
 // What an agent that was stopped brings with it, and how it stops.
@@ -356,6 +357,29 @@ test("a network config that moves the subnet: the lease that was given back is n
   expect(node.key).toMatch(/^subnets\/10\.9\./);
   expect(node.log.sentences("info")).toContain("giving back a lease of this node");
   expect(node.log.sentences("warn")).not.toContain("the subnet of the last run is taken, leasing another one");
+});
+
+test("with the last run's lease and another network, no pod is attached before there is a lease of that", async () => {
+  cluster.config();
+  const node = cluster.node(1);
+  await node.start();
+  await cluster.clock.advance(2_000);
+  await node.stop();
+  cluster.etcd.down = true;
+  await node.start();
+  await cluster.clock.advance(5_000);
+  expect(node.ready).toBe(true);
+  cluster.config('{"Network":"10.9.0.0/16","Backend":{"Type":"vxlan"}}');
+  const grant = vi.spyOn(node.registry, "grant").mockRejectedValue(new RegistryUnavailableError("no space"));
+  cluster.etcd.down = false;
+  await cluster.clock.advance(MINUTE);
+  expect(node.agent.status().network?.networks).toEqual(["10.9.0.0/16"]);
+  expect(node.cni).toMatchObject({ state: "not-ready", message: expect.stringContaining("no space") });
+  expect(node.subnetEnv?.network[4]?.map(formatPrefix)).toEqual(["10.5.0.0/16"]);
+  grant.mockRestore();
+  await cluster.clock.advance(MINUTE);
+  expect(node.ready).toBe(true);
+  expect(node.subnetEnv?.network[4]?.map(formatPrefix)).toEqual(["10.9.0.0/16"]);
 });
 
 describe("the network of the last run", () => {
