@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { memoryStore } from "../../test/contract/memory-store.ts";
 import { registryContract } from "../../test/contract/registry.ts";
 import { FakeClock } from "../base/fake-clock.ts";
@@ -44,4 +44,23 @@ test("why it cannot be opened is what every call throws", async () => {
   await expect(lazy.get("config")).rejects.toThrow("ca.pem");
   await expect(lazy.grant(60)).rejects.toThrow("ca.pem");
   lazy.close();
+});
+
+test("one that could not be opened is opened again by the next call, and closed in the end", async () => {
+  const etcd = new MemoryEtcd(new FakeClock());
+  const opened = new MemoryRegistry(etcd);
+  const close = vi.spyOn(opened, "close");
+  let opens = 0;
+  const lazy = new LazyRegistry(async () => {
+    if (++opens === 1) throw new Error("the file ca.pem cannot be read");
+    return opened;
+  });
+  const calls = await Promise.allSettled([lazy.get("config"), lazy.list()]);
+  expect(calls.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  expect(await lazy.get("config")).toBeUndefined();
+  expect(opens).toBe(2);
+  lazy.close();
+  await expect(lazy.get("config")).rejects.toThrow("the registry is closed");
+  expect(close).toHaveBeenCalledOnce();
+  etcd.close();
 });

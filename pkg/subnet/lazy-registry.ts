@@ -1,6 +1,9 @@
 import type { Entry, FollowHandler, Registry, Snapshot } from "./registry.ts";
 
-/** A registry that is opened when it is first asked for something. What `open` throws, every call throws. */
+/**
+ * A registry that is opened when it is first asked for something. What `open` throws, the call throws; the next one opens
+ * it anew, since a file that is missing may have come by then.
+ */
 export class LazyRegistry implements Registry {
   readonly #open: () => Promise<Registry>;
   #opened: Promise<Registry> | undefined;
@@ -58,6 +61,13 @@ export class LazyRegistry implements Registry {
 
   #registry(): Promise<Registry> {
     if (this.#closed) throw new Error("the registry is closed");
-    return (this.#opened ??= this.#open());
+    if (!this.#opened) {
+      const opening = this.#open();
+      this.#opened = opening;
+      opening.catch(() => {
+        if (this.#opened === opening) this.#opened = undefined;
+      });
+    }
+    return this.#opened;
   }
 }
