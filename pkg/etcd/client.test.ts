@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -29,6 +29,35 @@ async function failure(settings: EtcdSettings): Promise<unknown> {
   );
   client.close();
   return error;
+}
+
+/** Follows /p/: what it was told, in words. `end` closes the client too. */
+function followed(client: EtcdClient) {
+  const told: string[] = [];
+  const errors: EtcdError[] = [];
+  const stop = new AbortController();
+  const done = follow(
+    client,
+    "/p/",
+    {
+      onSnapshot: () => told.push("snapshot"),
+      onChanges: (changes) =>
+        told.push(
+          ...changes.map((change) => `${change.kind} ${change.kind === "put" ? change.entry.key : change.key}`),
+        ),
+      onState: (error) => {
+        told.push(error ? "lost" : "back");
+        if (error) errors.push(error);
+      },
+    },
+    stop.signal,
+  );
+  const end = async (): Promise<void> => {
+    stop.abort();
+    await done;
+    client.close();
+  };
+  return { told, errors, end };
 }
 
 describe("settings that make no sense", () => {
@@ -159,6 +188,31 @@ describe.skipIf(noEtcd)(`TLS with a real etcd${skip}`, () => {
     });
   }
 
+  test("files that are renewed are used for the next connection, once they fit together", async () => {
+    await using proxy = await TcpProxy.to(server.port);
+    const files = {
+      caFile: join(server.dir, "ca"),
+      certFile: join(server.dir, "cert"),
+      keyFile: join(server.dir, "key"),
+    };
+    copyFileSync(ours.ca, files.caFile);
+    copyFileSync(theirs.cert, files.certFile);
+    copyFileSync(theirs.key, files.keyFile);
+    const client = await EtcdClient.open({ endpoints: [`https://localhost:${proxy.port}`], ...files }, DEPS);
+    const { told, end } = followed(client);
+    const unavailable = { reason: "unavailable" };
+    await expect(get(client, "/p/config")).rejects.toMatchObject(unavailable);
+    copyFileSync(ours.cert, files.certFile);
+    await expect(get(client, "/p/config"), "a certificate without its key").rejects.toMatchObject(unavailable);
+    copyFileSync(ours.key, files.keyFile);
+    expect(await get(client, "/p/config")).toBeUndefined();
+    await until(() => told.includes("back"));
+    writeFileSync(files.keyFile, "");
+    proxy.reset();
+    expect(await get(client, "/p/config"), "a key that is being written").toBeUndefined();
+    await end();
+  });
+
   test("http instead of https is told, and https instead of http", async () => {
     const http = server.endpoint.replace("https:", "http:");
     expect(String(await failure({ endpoints: [http] }))).toMatch(
@@ -279,34 +333,6 @@ describe.skipIf(noEtcd)(`users and passwords with a real etcd${skip}`, () => {
       await end();
     },
   );
-
-  function followed(client: EtcdClient) {
-    const told: string[] = [];
-    const errors: EtcdError[] = [];
-    const stop = new AbortController();
-    const done = follow(
-      client,
-      "/p/",
-      {
-        onSnapshot: () => told.push("snapshot"),
-        onChanges: (changes) =>
-          told.push(
-            ...changes.map((change) => `${change.kind} ${change.kind === "put" ? change.entry.key : change.key}`),
-          ),
-        onState: (error) => {
-          told.push(error ? "lost" : "back");
-          if (error) errors.push(error);
-        },
-      },
-      stop.signal,
-    );
-    const end = async (): Promise<void> => {
-      stop.abort();
-      await done;
-      client.close();
-    };
-    return { told, errors, end };
-  }
 });
 
 describe.skipIf(noEtcd)(`the way to a real etcd${skip}`, () => {

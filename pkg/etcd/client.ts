@@ -1,20 +1,19 @@
-import { readFile } from "node:fs/promises";
+import { isDeepStrictEqual } from "node:util";
 import type { Interceptor } from "@grpc/grpc-js";
 import type { CallContext, Etcd3, IOptions, IRangeRequest, IRangeResponse } from "etcd3";
 import type { Random } from "../base/backoff.ts";
 import { Backoff } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import { sleep } from "../base/clock.ts";
-import { ConfigError, describeError, errorCode } from "../base/errors.ts";
+import { ConfigError, describeError } from "../base/errors.ts";
 import { parseEndpoints } from "./endpoints.ts";
 import { EtcdError, explain, opensslReason } from "./errors.ts";
+import type { TlsFiles } from "./tls-files.ts";
+import { readCredentials } from "./tls-files.ts";
 
-/** How to reach etcd. Paths name PEM files. */
-export interface EtcdSettings {
+/** How to reach etcd. */
+export interface EtcdSettings extends TlsFiles {
   readonly endpoints: readonly string[];
-  readonly keyFile?: string | undefined;
-  readonly certFile?: string | undefined;
-  readonly caFile?: string | undefined;
   readonly username?: string | undefined;
   readonly password?: string | undefined;
 }
@@ -25,6 +24,7 @@ export interface EtcdDeps {
 }
 
 type Etcd3Module = typeof import("etcd3");
+type Options = IOptions & { readonly hosts: string[] };
 
 /** For one try of a unary call, in milliseconds. Without one a stopped or black-holed etcd holds a call for ever. */
 export const CALL_DEADLINE_MS = 3000;
@@ -48,6 +48,13 @@ const GRPC_OPTIONS = {
   "grpc.enable_http_proxy": 0,
 };
 
+/** An Etcd3, what it was made with, and how many calls it is making. */
+interface Link {
+  readonly etcd: Etcd3;
+  readonly options: Options;
+  calls: number;
+}
+
 /** A connection to etcd: what every kind of call shares. KV, leases and follow are functions over it. */
 export class EtcdClient {
   readonly clock: Clock;
@@ -56,7 +63,8 @@ export class EtcdClient {
   readonly endpoints: string;
   readonly username: string | undefined;
   readonly #module: Etcd3Module;
-  readonly #etcd: Etcd3;
+  readonly #files: TlsFiles;
+  #link: Link;
   readonly #several: boolean;
   readonly #requireLeader: Interceptor;
   readonly #closed = new AbortController();
@@ -64,7 +72,8 @@ export class EtcdClient {
   private constructor(
     module: Etcd3Module,
     requireLeader: Interceptor,
-    options: IOptions & { readonly hosts: string[] },
+    options: Options,
+    files: TlsFiles,
     deps: EtcdDeps,
   ) {
     this.clock = deps.clock;
@@ -73,7 +82,8 @@ export class EtcdClient {
     this.username = options.auth?.username;
     this.#module = module;
     this.#requireLeader = requireLeader;
-    this.#etcd = new module.Etcd3(options);
+    this.#files = files;
+    this.#link = { etcd: new module.Etcd3(options), options, calls: 0 };
     this.#several = options.hosts.length > 1;
   }
 
@@ -131,7 +141,7 @@ export class EtcdClient {
       ...(tls && tlsFiles && { credentials: await readCredentials(settings) }),
     };
     try {
-      return new EtcdClient(module, requireLeader, options, deps);
+      return new EtcdClient(module, requireLeader, options, settings, deps);
     } catch (cause) {
       // OpenSSL reads the files only now. Its text says which is broken, or that key and certificate are no pair.
       const files = [caFile, certFile, keyFile].filter((file) => file !== undefined).join(", ");
@@ -153,9 +163,10 @@ export class EtcdClient {
     for (let attempt = 1; ; attempt++) {
       if (this.#closed.signal.aborted) throw new EtcdError("failed", `could not ${what}: the etcd client is closed`);
       try {
-        return await rpc(this.#etcd, attempt);
+        return await this.#use((etcd) => rpc(etcd, attempt));
       } catch (error) {
         const explained = this.explain(error, what);
+        if (explained instanceof EtcdError && explained.reason === "unavailable") await this.#renewLink();
         const again = explained instanceof EtcdError && explained.reason === "unavailable" && attempt < tries;
         if (!again || this.clock.now() > giveUp) throw explained;
       }
@@ -174,8 +185,9 @@ export class EtcdClient {
   }
 
   /** Opens a raw watch stream. Whoever ends it calls `closeStream`. What it throws is for `explain`. */
-  watch(): ReturnType<Etcd3["watchClient"]["watch"]> {
-    return this.#etcd.watchClient.watch({ interceptors: [this.#requireLeader] });
+  async watch(): ReturnType<Etcd3["watchClient"]["watch"]> {
+    await this.#renewLink();
+    return this.#use((etcd) => etcd.watchClient.watch({ interceptors: [this.#requireLeader] }));
   }
 
   /** The error as an EtcdError when it came from etcd or the way there; as it is when not. */
@@ -187,7 +199,41 @@ export class EtcdClient {
   close(): void {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort();
-    this.#etcd.close();
+    this.#link.etcd.close();
+  }
+
+  async #use<T>(rpc: (etcd: Etcd3) => Promise<T>): Promise<T> {
+    const link = this.#link;
+    link.calls++;
+    try {
+      return await rpc(link.etcd);
+    } finally {
+      link.calls--;
+      this.#closeReplaced(link);
+    }
+  }
+
+  /**
+   * Goes on with what the TLS files hold now. A certificate is renewed while we run, and once the old one has run out
+   * etcd takes no new connection with it. Streams stay on the connections that they have.
+   */
+  async #renewLink(): Promise<void> {
+    if (this.#link.options.credentials === undefined) return;
+    const before = this.#link;
+    try {
+      const credentials = await readCredentials(this.#files);
+      const news = !isDeepStrictEqual(credentials, before.options.credentials);
+      if (!news || this.#link !== before || this.#closed.signal.aborted) return;
+      const options = { ...before.options, credentials };
+      this.#link = { etcd: new this.#module.Etcd3(options), options, calls: 0 };
+    } catch {
+      return; // half written, or a key whose certificate is still to come: the next failure looks again
+    }
+    this.#closeReplaced(before);
+  }
+
+  #closeReplaced(link: Link): void {
+    if (link !== this.#link && link.calls === 0) link.etcd.close();
   }
 }
 
@@ -198,33 +244,4 @@ export class EtcdClient {
 export function closeStream(stream: { end(): void; cancel(): void }): void {
   stream.end();
   stream.cancel();
-}
-
-async function readCredentials(settings: EtcdSettings): Promise<NonNullable<IOptions["credentials"]>> {
-  const [rootCertificate, certChain, privateKey] = await Promise.all([
-    readPem("CA certificate", settings.caFile),
-    readPem("client certificate", settings.certFile),
-    readPem("client key", settings.keyFile),
-  ]);
-  // etcd3's type wants a CA, but hands undefined on to grpc-js, which then trusts the system's CAs.
-  return {
-    ...(rootCertificate && { rootCertificate }),
-    ...(certChain && { certChain }),
-    ...(privateKey && { privateKey }),
-  } as NonNullable<IOptions["credentials"]>;
-}
-
-async function readPem(role: string, path: string | undefined): Promise<Buffer | undefined> {
-  if (path === undefined) return undefined;
-  let content: Buffer;
-  try {
-    content = await readFile(path);
-  } catch (cause) {
-    const why = errorCode(cause) === "ENOENT" ? "no such file" : String(errorCode(cause) ?? cause);
-    throw new ConfigError([`cannot read the etcd ${role} ${path}: ${why}`], { cause });
-  }
-  if (!content.includes("-----BEGIN ")) {
-    throw new ConfigError([`the etcd ${role} ${path} is not in PEM form: it must begin with -----BEGIN`]);
-  }
-  return content;
 }
