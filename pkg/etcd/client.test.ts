@@ -345,6 +345,7 @@ describe.skipIf(noEtcd)(`the way to a real etcd${skip}`, () => {
     expect(error).toMatchObject({ message: `no etcd answers at ${server.endpoint}: ${cause}` });
     const several = await failure({ endpoints: [`${server.endpoint},http://etcd.invalid:2379`] });
     expect(String(several)).toMatch(`no etcd answers at ${server.endpoint}, http://etcd.invalid:2379: `);
+    expect(String(several)).toMatch(/ECONNREFUSED|[Nn]ame resolution/);
   });
 
   test(
@@ -373,6 +374,18 @@ describe.skipIf(noEtcd)(`the way to a real etcd${skip}`, () => {
     for (let i = 0; i < 40; i++) await get(client, "/p/config");
     expect(performance.now() - started).toBeLessThan(10_000);
     client.close();
+  });
+
+  // Each try goes to one of the two by chance: 60 agents, so that one of them meets the dead one several times in a row.
+  test("with one of two endpoints down every keepalive succeeds", async () => {
+    await using server = await EtcdServer.started();
+    await using down = new EtcdServer();
+    await down.reserve();
+    const endpoints = [down.endpoint, server.endpoint];
+    const clients = await Promise.all(Array.from({ length: 60 }, () => EtcdClient.open({ endpoints }, DEPS)));
+    const lease = await grant(clients[0] as EtcdClient, 60);
+    expect(await Promise.all(clients.map((client) => keepAlive(client, lease)))).toEqual(clients.map(() => 60));
+    for (const client of clients) client.close();
   });
 
   test("a list of 6 MB comes through", async () => {

@@ -7,7 +7,7 @@ import type { Clock } from "../base/clock.ts";
 import { sleep } from "../base/clock.ts";
 import { ConfigError, describeError } from "../base/errors.ts";
 import { parseEndpoints } from "./endpoints.ts";
-import { EtcdError, explain, opensslReason } from "./errors.ts";
+import { EtcdError, explain, isOpenBreaker, opensslReason } from "./errors.ts";
 import type { TlsFiles } from "./tls-files.ts";
 import { readCredentials } from "./tls-files.ts";
 
@@ -30,9 +30,11 @@ type Options = IOptions & { readonly hosts: string[] };
 export const CALL_DEADLINE_MS = 3000;
 
 // A call is tried again while it is younger than this. One endpoint: a dead etcd is told of within two deadlines.
-// Several: one that hangs may take two deadlines before its breaker opens, and the next try then goes elsewhere.
+// Several: one that hangs may take two deadlines before its breaker opens, and the next try then goes elsewhere. Tries
+// are not counted there: each goes to a host by chance, and for streams the breaker of a dead one stays closed: etcd3
+// takes a stream for a success as soon as it is asked for (rpc.js, leaseKeepAlive).
 const RETRY_WITHIN_MS = { one: 4000, several: 8000 };
-const TRIES = 4;
+const TRIES = { one: 4, several: Infinity };
 
 const GRPC_OPTIONS = {
   // A half-open connection is not noticed by a watch that waits. Not below 5 s, the server's
@@ -153,13 +155,18 @@ export class EtcdClient {
   }
 
   /**
-   * Makes a unary call; `what` completes "etcd could not ..." in its error. A failure that may pass is tried again, up
-   * to three times: `attempt` counts from 1, and from the second on an earlier one may have had its effect unseen.
+   * Makes a unary call; `what` completes "etcd could not ..." in its error. A failure that may pass is tried again for
+   * some seconds: `attempt` counts from 1, and from the second on an earlier one may have had its effect unseen.
    * Throws EtcdError.
    */
-  async call<T>(what: string, rpc: (etcd: Etcd3, attempt: number) => Promise<T>, tries = TRIES): Promise<T> {
+  async call<T>(
+    what: string,
+    rpc: (etcd: Etcd3, attempt: number) => Promise<T>,
+    tries = this.#several ? TRIES.several : TRIES.one,
+  ): Promise<T> {
     const backoff = new Backoff({ first: 50, most: 500, random: this.random });
     const giveUp = this.clock.now() + (this.#several ? RETRY_WITHIN_MS.several : RETRY_WITHIN_MS.one);
+    let failure: unknown;
     for (let attempt = 1; ; attempt++) {
       if (this.#closed.signal.aborted) throw new EtcdError("failed", `could not ${what}: the etcd client is closed`);
       try {
@@ -168,7 +175,9 @@ export class EtcdClient {
         const explained = this.explain(error, what);
         if (explained instanceof EtcdError && explained.reason === "unavailable") await this.#renewLink();
         const again = explained instanceof EtcdError && explained.reason === "unavailable" && attempt < tries;
-        if (!again || this.clock.now() > giveUp) throw explained;
+        // An open breaker only says that there were failures before.
+        if (failure === undefined || !isOpenBreaker(error)) failure = explained;
+        if (!again || this.clock.now() > giveUp) throw failure;
       }
       await sleep(this.clock, backoff.next(), this.#closed.signal);
     }
@@ -181,7 +190,7 @@ export class EtcdClient {
 
   /** As `range`, for a question that is asked again soon: a single etcd gets one chance. Throws EtcdError. */
   probe(what: string, request: IRangeRequest): Promise<IRangeResponse> {
-    return this.call(what, (etcd) => etcd.kv.range(request), this.#several ? TRIES : 1);
+    return this.call(what, (etcd) => etcd.kv.range(request), this.#several ? TRIES.several : 1);
   }
 
   /** Opens a raw watch stream. Whoever ends it calls `closeStream`. What it throws is for `explain`. */

@@ -34,8 +34,8 @@ type Etcd3Module = typeof import("etcd3");
 /** Turns what etcd3 and grpc-js throw into an EtcdError; anything that is no error of theirs comes back as it is. */
 export function explain(etcd3: Etcd3Module, error: unknown, context: CallContext): unknown {
   if (error instanceof EtcdError || !(error instanceof Error)) return error;
-  if ("isBrokenCircuitError" in error) {
-    const { endpoints } = context; // an open breaker (cockatiel's class) stands for the failures that opened it
+  if (isOpenBreaker(error)) {
+    const { endpoints } = context;
     return new EtcdError("unavailable", `no etcd answers at ${endpoints}: all endpoints failed just now`, {
       cause: error,
     });
@@ -82,6 +82,11 @@ export function explain(etcd3: Etcd3Module, error: unknown, context: CallContext
   const recoverable = etcd3.isRecoverableError(cast) || cast instanceof etcd3.EtcdInvalidAuthTokenError;
   const reason = recoverable ? "unavailable" : "failed";
   return new EtcdError(reason, `etcd at ${endpoints} could not ${what}: ${withoutStatus(cast.message)}`, options);
+}
+
+/** Whether an open circuit breaker (cockatiel's class) stands here for the failures that opened it. */
+export function isOpenBreaker(error: unknown): boolean {
+  return error instanceof Error && "isBrokenCircuitError" in error;
 }
 
 // grpc-js: "14 UNAVAILABLE: No connection established. Last error: Error: connect ECONNREFUSED ... Resolution note: ..."
