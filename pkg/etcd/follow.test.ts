@@ -243,6 +243,38 @@ test("a watch that is never confirmed counts as lost", async () => {
   await end();
 });
 
+test("a watch that breaks before it is confirmed is no news as long as another is confirmed in time", async () => {
+  const source = new FakeSource();
+  const { told, end } = await following(source, false);
+  source.streams[0]?.break();
+  await source.clock.advance(200);
+  source.streams[1]?.break();
+  await source.clock.advance(300);
+  source.streams[2]?.reply({ created: true });
+  await source.clock.advance(0);
+  expect(told).toEqual(["snapshot 10"]);
+  // From the next break on there is as much time again.
+  await source.clock.advance(6000);
+  source.streams[2]?.break();
+  await source.clock.advance(200);
+  source.streams[3]?.break();
+  await source.clock.advance(300);
+  expect(told).toEqual(["snapshot 10"]);
+  await end();
+});
+
+test("a watch that breaks each time before it is confirmed counts as lost", async () => {
+  const source = new FakeSource();
+  const { told, end } = await following(source, false);
+  for (let ms = 0; ms < 8000; ms += 10) {
+    await source.clock.advance(10);
+    const stream = source.streams.at(-1);
+    if (stream?.request && !stream.canceled) stream.break();
+  }
+  expect(told).toEqual(["snapshot 10", "lost: Error: 14 UNAVAILABLE: Connection dropped"]);
+  await end();
+});
+
 test("a probe that fails while the stream is quiet counts as lost; events go on while one is under way", async () => {
   const source = new FakeSource();
   const { told, end } = await following(source);

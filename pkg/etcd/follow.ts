@@ -53,7 +53,7 @@ export interface FollowTiming {
   readonly probe: number;
   /** From one list to the next, at least; at most twice that. */
   readonly relist: number;
-  /** Within which etcd must confirm a watch. */
+  /** Within which etcd must confirm a watch, over as many streams as that takes. */
   readonly confirm: number;
 }
 
@@ -96,6 +96,8 @@ class Follower {
   #former: Position | undefined;
   #relistAt = 0;
   #lost = false;
+  /** By when the watch must be confirmed that was opened first since the last report. */
+  #confirmBy: number | undefined;
   #fragments: KeyChange[] = [];
 
   constructor(source: FollowSource, prefix: string, handler: FollowHandler, signal: AbortSignal, timing: FollowTiming) {
@@ -149,6 +151,7 @@ class Follower {
   async #watch(position: Position): Promise<void> {
     const { clock } = this.#source;
     const opened = clock.now();
+    const confirmBy = (this.#confirmBy ??= opened + this.#timing.confirm);
     const start = position.next;
     const stream = await this.#open(position);
     if (!stream) return;
@@ -171,7 +174,10 @@ class Follower {
         const now = clock.now();
         if (stream.ended) {
           if (confirmed) return;
-          throw this.#source.explain(stream.ended.error, this.#what);
+          const error = this.#source.explain(stream.ended.error, this.#what);
+          // The read before it was answered: of several endpoints the stream may have met one that is dead.
+          if (error instanceof EtcdError && error.reason === "unavailable" && now < confirmBy) return;
+          throw error;
         }
         if (!confirmed && now >= opened + this.#timing.confirm) {
           throw new EtcdError("unavailable", `etcd at ${this.#source.endpoints} does not confirm a watch`);
@@ -265,6 +271,7 @@ class Follower {
   }
 
   #report(error: EtcdError | undefined): void {
+    this.#confirmBy = undefined;
     if ((error !== undefined) === this.#lost) return;
     this.#lost = error !== undefined;
     this.#handler.onState(error);
