@@ -37,6 +37,7 @@ test("status tells since when a peer is unreachable, and what was measured and i
     sent: 3,
     lost: 3,
     lastSeen: 0,
+    lastAnswer: 0,
     mtu: 0,
     wantedMtu: 1450,
     tcp: "unknown",

@@ -38,6 +38,8 @@ export function decodeProbe(wire: WireProbe): PeerProbe {
     sent: wire.sent ?? 0,
     lost: wire.lost ?? 0,
     lastSeen: number(wire.lastSeen),
+    // An older agent tells of the overlay alone.
+    lastAnswer: number(wire.lastAnswer) || number(wire.lastSeen),
     mtu: wire.mtu ?? 0,
     wantedMtu: wire.wantedMtu ?? 0,
     tcp: (["answers", "silent"] as const).find((tcp) => TCP[tcp] === wire.tcp) ?? "unknown",

@@ -16,6 +16,8 @@ export interface PeerProbe {
   readonly lost: number;
   /** When the overlay last answered; 0 for never. */
   readonly lastSeen: number;
+  /** When it last answered, over the overlay or on the underlay; 0 for never. */
+  readonly lastAnswer: number;
   /** The largest packet that came through; 0 while it was not measured. */
   readonly mtu: number;
   /** What should come through. */

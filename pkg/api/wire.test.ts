@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { twill } from "../../proto/gen/agent.js";
 import type { LeaseStatus, Status } from "./status.ts";
+import { decodeProbe } from "./probe-wire.ts";
 import { decodeLease, decodeStatus, encodeLease, encodeStatus } from "./wire.ts";
 
 function overTheWire(status: Status): Status {
@@ -119,4 +120,12 @@ test("what a newer agent adds is ignored, and its new peer state is not in sync"
     state: "pending",
     reason: "the agent tells a state (9) that is not known here",
   });
+});
+
+test("of an agent that is older a peer has answered when its overlay did", () => {
+  expect([decodeProbe({ lastSeen: 7 }), decodeProbe({ lastAnswer: 9 }), decodeProbe({})]).toMatchObject([
+    { lastSeen: 7, lastAnswer: 7 },
+    { lastSeen: 0, lastAnswer: 9 },
+    { lastSeen: 0, lastAnswer: 0 },
+  ]);
 });

@@ -35,6 +35,7 @@ const probe: PeerProbe = {
   sent: 20,
   lost: 0,
   lastSeen: NOW - 100,
+  lastAnswer: NOW - 100,
   mtu: 1450,
   wantedMtu: 1450,
   tcp: "answers",
@@ -314,7 +315,7 @@ const BREAKS: readonly Break[] = [
     name: "a lease that was left behind",
     check: "stale-leases",
     severity: "warning",
-    spoil: (w) => measure(w, { state: "down", lastSeen: 0 }),
+    spoil: (w) => measure(w, { state: "down", lastSeen: 0, lastAnswer: 0 }),
     says: /never answered.*10\.5\.2\.0\/24 belongs to node2.*etcdctl lease revoke 1002/,
   },
   {
@@ -452,6 +453,14 @@ for (const { name, check, severity = "error", spoil, says } of BREAKS) {
     expect(found.map(({ what, evidence, fix }) => `${what} | ${evidence} | ${fix}`).join()).toMatch(says);
   });
 }
+
+test("a node that has answered on the underlay alone is away, and its lease no stale one", async () => {
+  const world = new World();
+  measure(world, { state: "down", overlay: "", lastSeen: 0 });
+  expect((await examine(world.around())).map(({ check, what }) => [check, what])).toEqual([
+    ["peers", "node2 does not answer any more"],
+  ]);
+});
 
 test("every check is broken once", () => {
   expect(new Set(BREAKS.map(({ check }) => check))).toEqual(new Set(CHECKS.map(({ name }) => name)));

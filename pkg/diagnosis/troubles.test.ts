@@ -13,6 +13,7 @@ function probe(i: number, change: Partial<PeerProbe> = {}): PeerProbe {
     sent: 20,
     lost: 0,
     lastSeen: 1,
+    lastAnswer: 1,
     mtu: 1450,
     wantedMtu: 1450,
     tcp: "answers",
@@ -33,8 +34,9 @@ const cases: { says: string; probes: PeerProbe[]; culprits: RegExp[] }[] = [
       probe(2, { tcp: "silent" }),
       probe(3, { state: "overlay-down" }),
       probe(4, { state: "down" }),
-      probe(5, { state: "down", lastSeen: 0 }),
-      probe(6),
+      probe(5, { state: "down", lastSeen: 0, lastAnswer: 0 }),
+      probe(6, { state: "down", lastSeen: 0 }),
+      probe(7),
     ],
     culprits: [
       /^192\.0\.2\.1 is reached by packets of at most 1350 bytes/,
@@ -42,6 +44,7 @@ const cases: { says: string; probes: PeerProbe[]; culprits: RegExp[] }[] = [
       /^192\.0\.2\.3 answers on the underlay .*UDP between the nodes$/,
       /^192\.0\.2\.4 does not answer/,
       /^192\.0\.2\.5 has never answered.*left over$/,
+      /^192\.0\.2\.6 does not answer/,
     ],
   },
   {

@@ -37,8 +37,8 @@ export function troublesOf(probes: readonly PeerProbe[], leases: readonly LeaseS
 }
 
 /** What is wrong with one peer. */
-function kindsOf({ state, lastSeen, mtu, wantedMtu, tcp }: PeerProbe): Trouble["kind"][] {
-  if (state === "down") return [lastSeen > 0 ? "down" : "never-seen"];
+function kindsOf({ state, lastAnswer, mtu, wantedMtu, tcp }: PeerProbe): Trouble["kind"][] {
+  if (state === "down") return [lastAnswer > 0 ? "down" : "never-seen"];
   if (state === "overlay-down") return ["overlay-down"];
   if (state !== "up") return [];
   const narrow = mtu > 0 && mtu < wantedMtu;

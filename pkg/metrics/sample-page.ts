@@ -42,6 +42,7 @@ function probe(i: number): PeerProbe {
     sent: 20,
     lost: 5,
     lastSeen: 1,
+    lastAnswer: 1,
     mtu: 1450,
     wantedMtu: 1450,
     tcp: "answers",

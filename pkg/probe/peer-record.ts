@@ -19,6 +19,7 @@ export class PeerRecord {
   #since = 0;
   #rttMs = 0;
   #lastSeen = 0;
+  #lastAnswer = 0;
   #missed = 0;
   /**
    * Since when echoes are lost, and how many packets had come from the peer at the last one. Not counted before that one's
@@ -60,7 +61,7 @@ export class PeerRecord {
     this.#missed = 0;
     this.#silence = undefined;
     this.#rttMs = rttMs;
-    this.#lastSeen = wall;
+    this.#lastSeen = this.#lastAnswer = wall;
     this.#enter("up", wall);
   }
 
@@ -68,6 +69,7 @@ export class PeerRecord {
   missed(underlay: boolean, wall: number): void {
     this.#count(false);
     this.#missed++;
+    if (underlay) this.#lastAnswer = wall;
     const { received } = this.#target;
     if (!this.#silence) this.#silence = { since: wall, received: undefined, arrivedAt: Number.NEGATIVE_INFINITY };
     else if (this.#arrives(received)) Object.assign(this.#silence, { received, arrivedAt: wall });
@@ -77,6 +79,7 @@ export class PeerRecord {
   /** Of a peer that has no address in the overlay: whether its node answers. */
   underlayOnly(answers: boolean, wall: number): void {
     this.#missed = answers ? 0 : this.#missed + 1;
+    if (answers) this.#lastAnswer = wall;
     if (answers) this.#enter("up", wall);
     else if (this.#missed >= LOST_IN_A_ROW) this.#enter("down", wall);
   }
@@ -94,6 +97,7 @@ export class PeerRecord {
       sent: this.#window.length,
       lost: this.#window.filter((came) => !came).length,
       lastSeen: this.#lastSeen,
+      lastAnswer: this.#lastAnswer,
       mtu: this.mtu,
       wantedMtu,
       tcp: this.tcp,

@@ -77,6 +77,25 @@ test("a dead overlay is told from a dead node, after three echoes", async () => 
   });
 });
 
+test("a peer that has answered is told from one that never has, be it on the underlay alone", async () => {
+  await running(3, async ({ echo, clock, prober, targets }) => {
+    // The first has no address in the overlay (host-gw), the overlay of the second is dead, the third is nowhere.
+    targets[0] = { ...target(1), overlay: undefined };
+    for (const address of ["10.5.2.0", "10.5.3.0", "192.0.2.3"]) echo.answers.delete(address);
+    await clock.advance(25_000);
+    const alive = prober.probes();
+    expect(alive.map(({ state }) => state)).toEqual(["up", "overlay-down", "down"]);
+    for (const i of [1, 2]) echo.answers.delete(`192.0.2.${i}`);
+    await clock.advance(25_000);
+    const silent = prober.probes();
+    expect(silent.map(({ state, lastSeen, lastAnswer }) => [state, lastSeen, lastAnswer > 0])).toEqual([
+      ["down", 0, true],
+      ["down", 0, true],
+      ["down", 0, false],
+    ]);
+  });
+});
+
 test("the path MTU is found by halving, and measured again only after a minute", async () => {
   await running(1, async ({ echo, clock, prober }) => {
     echo.answers.set("10.5.1.0", { rttMs: 2, mtu: 1387 });

@@ -42,6 +42,7 @@ export function echoOf(name: string, more: Partial<PeerProbe> = {}): PeerProbe {
     sent: 20,
     lost: 0,
     lastSeen: WALL - 1000,
+    lastAnswer: WALL - 1000,
     mtu: 1450,
     wantedMtu: 1450,
     tcp: "answers",

@@ -857,6 +857,9 @@ export namespace twill {
             /** PeerProbe inbound. */
             inbound: twill.v1.ProbeInbound;
 
+            /** PeerProbe lastAnswer. */
+            lastAnswer: (number|Long);
+
             /**
              * Encodes the specified PeerProbe message. Does not implicitly {@link twill.v1.PeerProbe.verify|verify} messages.
              * @param message PeerProbe message or plain object to encode
@@ -919,6 +922,9 @@ export namespace twill {
 
                 /** PeerProbe inbound */
                 inbound?: (twill.v1.ProbeInbound|null);
+
+                /** PeerProbe lastAnswer */
+                lastAnswer?: (number|Long|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

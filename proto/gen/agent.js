@@ -1158,6 +1158,7 @@ export const twill = $root.twill = (() => {
             PeerProbe.prototype.wantedMtu = 0;
             PeerProbe.prototype.tcp = 0;
             PeerProbe.prototype.inbound = 0;
+            PeerProbe.prototype.lastAnswer = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
 
             PeerProbe.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1192,6 +1193,8 @@ export const twill = $root.twill = (() => {
                     writer.uint32(96).int32(message.tcp);
                 if (message.inbound != null && $Object.hasOwnProperty.call(message, "inbound") && message.inbound !== 0)
                     writer.uint32(104).int32(message.inbound);
+                if (message.lastAnswer != null && $Object.hasOwnProperty.call(message, "lastAnswer") && (typeof message.lastAnswer === "object" ? message.lastAnswer.low || message.lastAnswer.high : message.lastAnswer !== 0))
+                    writer.uint32(112).int64(message.lastAnswer);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1340,6 +1343,15 @@ export const twill = $root.twill = (() => {
                                 message.inbound = value;
                             else
                                 delete message.inbound;
+                            continue;
+                        }
+                    case 14: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
+                                message.lastAnswer = value;
+                            else
+                                delete message.lastAnswer;
                             continue;
                         }
                     }

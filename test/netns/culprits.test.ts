@@ -194,6 +194,6 @@ describe.skipIf(notRoot)(rootTitle("who is to blame"), () => {
     expect(at(3)?.mtu).toBeLessThan(1355);
     expect(at(4)).toMatchObject({ state: "up", mtu: 1450, tcp: "silent" });
     expect(at(5)).toMatchObject({ state: "up", mtu: 1450, tcp: "answers" });
-    expect(probes.get(STALE.address)).toMatchObject({ state: "down", lastSeen: 0 });
+    expect(probes.get(STALE.address)).toMatchObject({ state: "down", lastSeen: 0, lastAnswer: 0 });
   });
 });

@@ -4,7 +4,7 @@ import type { Check } from "../finding.ts";
 export const staleLeases: Check = {
   name: "stale-leases",
   async run({ leases, probes }) {
-    const silent = probes.filter(({ state, lastSeen }) => state === "down" && lastSeen === 0);
+    const silent = probes.filter(({ state, lastAnswer }) => state === "down" && lastAnswer === 0);
     return silent.map(({ key, underlay }) => {
       const lease = leases.find((one) => one.key === key);
       const isReservation = lease?.leaseId === "0";
