@@ -45,6 +45,11 @@ async function ctl(args: readonly string[], stdin = ""): Promise<number> {
   );
 }
 
+test("where etcd holds no lease, leases --etcd says where it has looked", async () => {
+  expect(await ctl(["leases", "--etcd", "--etcd-prefix=/nothing"])).toBe(EXIT.ok);
+  expect(out).toBe("No lease stands below /nothing in etcd.\n");
+});
+
 test("config check fills in every default", async () => {
   const file = join(dir, "net.json");
   writeFileSync(file, '{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan","DirectRouting":true}}');

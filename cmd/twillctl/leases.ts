@@ -6,31 +6,37 @@ import { toJson } from "./to-json.ts";
 
 /** The leases as the agent knows them, or with --etcd as they stand there. */
 export async function runLeases(call: Call): Promise<Outcome> {
-  const { leases, problems } = call.flags.get("etcd") === "true" ? await fromEtcd(call) : await fromAgent(call);
-  return { text: call.json ? toJson({ leases }) : showLeases(leases, call.screen), code: EXIT.ok, problems };
+  const { leases, problems, prefix } = call.flags.get("etcd") === "true" ? await fromEtcd(call) : await fromAgent(call);
+  return { text: call.json ? toJson({ leases }) : showLeases(leases, call.screen, prefix), code: EXIT.ok, problems };
 }
 
 interface Found {
   readonly leases: readonly LeaseStatus[];
   /** A sentence for each that cannot be read. */
   readonly problems: readonly string[];
+  /** Where in etcd they stand; undefined where the agent was asked. */
+  readonly prefix: string | undefined;
 }
 
 async function fromAgent(call: Call): Promise<Found> {
-  return { leases: await (await call.agent()).leases(), problems: [] };
+  return { leases: await (await call.agent()).leases(), problems: [], prefix: undefined };
 }
 
 async function fromEtcd(call: Call): Promise<Found> {
   const { withRegistry } = await import("./etcd.ts");
   const { leasesInEtcd } = await import("./leases-in-etcd.ts");
-  return withRegistry(call, ({ registry }) => leasesInEtcd(registry, call.screen.now));
+  return withRegistry(call, async ({ registry, prefix }) => ({
+    ...(await leasesInEtcd(registry, call.screen.now)),
+    prefix,
+  }));
 }
 
 const HEADING = ["SUBNET", "NODE", "ADDRESS", "BACKEND", "DATA PLANE", "EXPIRES"];
 
-/** The leases as a table; our own is bold. */
-export function showLeases(leases: readonly LeaseStatus[], screen: Screen): string {
-  if (leases.length === 0) return "This node knows of no lease yet.\n";
+/** The leases as a table; our own is bold. `prefix` is where in etcd they stand, if that was asked. */
+export function showLeases(leases: readonly LeaseStatus[], screen: Screen, prefix?: string): string {
+  if (leases.length === 0)
+    return prefix === undefined ? "This node knows of no lease yet.\n" : `No lease stands below ${prefix} in etcd.\n`;
   const rows = leases.map((lease): Cell[] => [
     { text: lease.subnets.join(" "), ...(lease.own && { colour: "bold" as const }) },
     { text: (lease.nodeName || "-") + (lease.own ? " (this node)" : "") },

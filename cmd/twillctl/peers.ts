@@ -1,5 +1,5 @@
 import type { PeerProbe } from "../../pkg/api/probe.ts";
-import type { PeerStatus } from "../../pkg/api/status.ts";
+import type { PeerStatus, Status } from "../../pkg/api/status.ts";
 import { bytes, span } from "../../pkg/base/amounts.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
 import { type Cell, type Colour, type Screen, table } from "./screen.ts";
@@ -8,10 +8,18 @@ import { toJson } from "./to-json.ts";
 /** Every peer: whether it is programmed, whether it answers, and what was measured of the way there. */
 export async function runPeers(call: Call): Promise<Outcome> {
   const agent = await call.agent();
-  const [{ peers }, probes] = await Promise.all([agent.status(), agent.probes()]);
+  const [status, probes] = await Promise.all([agent.status(), agent.probes()]);
   const byKey = new Map(probes.map((probe) => [probe.key, probe]));
-  const both = peers.map((peer) => ({ ...peer, probe: byKey.get(peer.lease.key) }));
-  return { text: call.json ? toJson({ peers: both }) : showPeers(both, call.screen), code: EXIT.ok };
+  const both = status.peers.map((peer) => ({ ...peer, probe: byKey.get(peer.lease.key) }));
+  const show = (): string => (both.length === 0 ? noPeers(status) : showPeers(both, call.screen));
+  return { text: call.json ? toJson({ peers: both }) : show(), code: EXIT.ok };
+}
+
+/** Why an agent tells of no peer. */
+export function noPeers({ lease }: Status): string {
+  return lease
+    ? "No peers: no other node holds a lease.\n"
+    : "No peer is known: the leases of the others are read once this node has its own.\n";
 }
 
 /** A peer with what was measured of it, where it was. */
@@ -22,7 +30,6 @@ export interface MeasuredPeer extends PeerStatus {
 const HEADING = ["PEER", "NODE", "ADDRESS", "STATE", "ANSWERS", "RTT", "LOSS", "MTU", "SENT", "RECEIVED"];
 
 function showPeers(peers: readonly MeasuredPeer[], screen: Screen): string {
-  if (peers.length === 0) return "No peers: no other node holds a lease.\n";
   const rows = peers.map(({ lease, state, reason, probe, txBytes, rxBytes }): Cell[] => [
     { text: lease.subnets.join(" ") },
     { text: lease.nodeName || "-" },

@@ -3,23 +3,23 @@ import type { LeaseStatus } from "../../pkg/api/status.ts";
 import { nameOf } from "../../pkg/diagnosis/peer-name.ts";
 import { troublesOf } from "../../pkg/diagnosis/troubles.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
-import { answers, loss, mtu, rtt } from "./peers.ts";
+import { answers, loss, mtu, noPeers, rtt } from "./peers.ts";
 import { type Cell, type Screen, table } from "./screen.ts";
 import { toJson } from "./to-json.ts";
 
 /** Measures the peers now, or one of them; it ends with 1 where something does not come through. */
 export async function runProbe(call: Call): Promise<Outcome> {
   const agent = await call.agent();
-  const [probed, leases] = await Promise.all([agent.probe(call.args[0] ?? ""), agent.leases()]);
+  const [probed, leases, status] = await Promise.all([agent.probe(call.args[0] ?? ""), agent.leases(), agent.status()]);
   const problems = describeProblems(probed, leases);
-  const text = call.json ? toJson({ ...probed, problems }) : showProbed(probed, leases, call.screen);
+  const show = (): string => (probed.peers.length === 0 ? noPeers(status) : showProbed(probed, leases, call.screen));
+  const text = call.json ? toJson({ ...probed, problems }) : show();
   return { text, code: problems.length === 0 ? EXIT.ok : EXIT.notReady, problems: call.json ? [] : problems };
 }
 
 const HEADING = ["PEER", "NODE", "OVERLAY", "UNDERLAY", "ANSWERS", "RTT", "LOSS", "MTU", "TCP"];
 
 function showProbed({ peers, address }: Probed, leases: readonly LeaseStatus[], screen: Screen): string {
-  if (peers.length === 0) return "No peers: no other node holds a lease.\n";
   const rows = peers.map((probe): Cell[] => [
     { text: leaseOf(probe, leases)?.subnets.join(" ") ?? probe.key },
     { text: leaseOf(probe, leases)?.nodeName || "-" },

@@ -99,6 +99,21 @@ test("leases is a table", async () => {
   expect(out).toContain("10.5.52.0/24  node-a (this node)  192.0.2.11  vxlan");
 });
 
+test("that there are no peers is said only by a node that has read the leases", async () => {
+  await serve();
+  for (const [lease, says] of [
+    [ownLease, "No peers: no other node holds a lease.\n"],
+    [undefined, "No peer is known: the leases of the others are read once this node has its own.\n"],
+  ] as const) {
+    current = { ...sample, lease, peers: [] };
+    for (const command of ["status", "peers", "probe", "top"]) {
+      out = "";
+      await run([command, "--socket", socket], {}, terminal);
+      expect({ command, says: out.slice(-says.length) }).toEqual({ command, says });
+    }
+  }
+});
+
 test("leave tells what was given back; what could not be cleaned up goes to stderr, with 1", async () => {
   await serve();
   expect(await run(["leave", "--socket", socket], {}, terminal)).toBe(EXIT.ok);

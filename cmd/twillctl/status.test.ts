@@ -73,7 +73,7 @@ test("status of a node that has only started says what is missing, the problems 
     "data plane  not open yet",
     "etcd        http://10.0.0.1:2379, not connected for 5 s: connection refused",
     "",
-    "No peers: no other node holds a lease.",
+    "No peer is known: the leases of the others are read once this node has its own.",
     "",
   ]);
 });
@@ -101,4 +101,7 @@ test("leases are a table of all nodes", () => {
   ]);
 });
 
-test("no lease is a sentence", () => expect(showLeases([], file)).toBe("This node knows of no lease yet.\n"));
+test("no lease is a sentence", () => {
+  expect(showLeases([], file)).toBe("This node knows of no lease yet.\n");
+  expect(showLeases([], file, "/nothing")).toBe("No lease stands below /nothing in etcd.\n");
+});

@@ -5,6 +5,7 @@ import { printable } from "../../pkg/base/printable.ts";
 import { troublesOf } from "../../pkg/diagnosis/troubles.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
 import { expiry } from "./leases.ts";
+import { noPeers } from "./peers.ts";
 import { type Cell, type Colour, paint, type Screen, table } from "./screen.ts";
 import { toJson } from "./to-json.ts";
 
@@ -34,7 +35,7 @@ export function showStatus(
     lines.push(paint(`! ${printable(problem)}`, "yellow", screen));
   lines.push("");
   for (const [label, text] of facts(status, screen.now)) lines.push(`${label.padEnd(LABEL)}${printable(text)}`);
-  lines.push("", peerTable(status.peers, probes, screen));
+  lines.push("", status.peers.length === 0 ? noPeers(status) : peerTable(status.peers, probes, screen));
   return lines.join("\n");
 }
 
@@ -92,7 +93,6 @@ function stateOf({ lease, state, reason }: PeerStatus, probes: readonly PeerProb
 }
 
 function peerTable(peers: readonly PeerStatus[], probes: readonly PeerProbe[], screen: Screen): string {
-  if (peers.length === 0) return "No peers: no other node holds a lease.\n";
   const rows = peers.map((peer): Cell[] => [
     { text: peer.lease.subnets.join(" ") },
     { text: peer.lease.nodeName || "-" },

@@ -5,7 +5,7 @@ import { sleep, systemClock } from "../../pkg/base/clock.ts";
 import { bytes } from "../../pkg/base/amounts.ts";
 import { printable } from "../../pkg/base/printable.ts";
 import { type Call, EXIT, type Outcome, type Run } from "./command.ts";
-import { answers, loss, rtt } from "./peers.ts";
+import { answers, loss, noPeers, rtt } from "./peers.ts";
 import { type Cell, type Screen, table } from "./screen.ts";
 import { toJson } from "./to-json.ts";
 
@@ -43,7 +43,8 @@ export function makeTop(): Run {
     const drops = dropRates(before, now);
     const seconds = (now.at - before.at) / 1000;
     before = now;
-    return { text: call.json ? toJson({ seconds, peers, drops }) : show(peers, drops, call.screen), code: EXIT.ok };
+    const shown = (): string => (peers.length === 0 ? noPeers(now.status) : show(peers, drops, call.screen));
+    return { text: call.json ? toJson({ seconds, peers, drops }) : shown(), code: EXIT.ok };
   };
 }
 
@@ -90,7 +91,6 @@ function dropRates(before: Sample, now: Sample): Record<string, number> {
 }
 
 function show(peers: readonly PeerRate[], drops: Readonly<Record<string, number>>, screen: Screen): string {
-  if (peers.length === 0) return "No peers: no other node holds a lease.\n";
   const perSecond = (count: number): string => `${bytes(BigInt(Math.round(count)))}/s`;
   const rows = peers.map((peer): Cell[] => [
     { text: peer.node },

@@ -282,11 +282,11 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
     };
   }
 
-  // Counted anew only when the table is another one.
+  // Counted anew only when the table is another one; before it has been read it says nothing.
   #freeSubnets(): Measurements["freeSubnets"] {
-    const { leases } = this.#parts.subnets.table;
+    const { leases, revision } = this.#parts.subnets.table;
     const { network } = this.#overlay;
-    if (!network) return [];
+    if (!network || revision === "0") return [];
     if (this.#free?.leases !== leases || this.#free.network !== network) {
       const subnets = familiesOf(network).map((family) => {
         const taken = leases.flatMap(({ subnet }) => subnet[family] ?? []);

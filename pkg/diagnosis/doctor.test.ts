@@ -462,6 +462,13 @@ test("a node that has answered on the underlay alone is away, and its lease no s
   ]);
 });
 
+test("a device that stands by for a node without a lease is not judged by its MTU", async () => {
+  const world = new World();
+  await world.host.apply([{ kind: "link", dev: "flannel.1", mtu: 1500 }]);
+  set(world, { lease: undefined });
+  expect((await examine(world.around())).map(({ check }) => check)).toEqual(["lease"]);
+});
+
 test("every check is broken once", () => {
   expect(new Set(BREAKS.map(({ check }) => check))).toEqual(new Set(CHECKS.map(({ name }) => name)));
 });

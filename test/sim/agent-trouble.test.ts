@@ -311,10 +311,13 @@ test("out of subnets is told, and ends when one is free", async () => {
   await node.start();
   await cluster.clock.advance(MINUTE);
   expect(node.ready).toBe(false);
+  // The table has not been read: what is free in it says nothing.
+  expect(node.agent.measurements().freeSubnets).toEqual([]);
   expect(node.log.sentences("error")).toEqual(["no lease, will retry"]);
   cluster.etcd.delete(`${PREFIX}/subnets/10.5.1.0-24`);
   await cluster.clock.advance(MINUTE);
   expect(node.ready).toBe(true);
+  expect(node.agent.measurements().freeSubnets).toEqual([{ family: 4, free: 0n }]);
 });
 
 test("out of subnets ends when the network config is widened, and not before", async () => {

@@ -6,7 +6,8 @@ import { overlayDevices } from "../surroundings.ts";
 export const linkMtu: Check = {
   name: "link-mtu",
   async run({ status, host }) {
-    if (!status?.underlay || status.network?.backendType !== "vxlan") return [];
+    // A device that stands by for a node without a lease has no MTU of its own yet.
+    if (!status?.underlay || !status.lease || status.network?.backendType !== "vxlan") return [];
     const links = await host.links();
     const underlay = links.find(({ name }) => name === status.underlay?.interface);
     if (!underlay) return [];
