@@ -5,8 +5,8 @@ import { type Addr, formatAddr, sameAddr } from "../addr/addr.ts";
 import { FAMILIES, type PerFamily } from "../addr/family.ts";
 import type { Prefix } from "../addr/prefix.ts";
 import { formatLeaseKey, formatSubnet } from "../lease/lease-key.ts";
-import { encodeLeaseValue } from "../lease/lease-value.ts";
-import type { LeaseKey } from "../lease/lease.ts";
+import { decodeLeaseValue, encodeLeaseValue } from "../lease/lease-value.ts";
+import type { LeaseAttrs, LeaseKey } from "../lease/lease.ts";
 import { describeClaim } from "./acquisition.ts";
 import { familiesOf, isLeasable, type NetworkConfig } from "./network-config.ts";
 import type { Registry } from "./registry.ts";
@@ -35,6 +35,7 @@ export async function reserve(
     throw new ReservationError(`a node is told by its IPv${subnet[4] ? 4 : 6} address: give that one`);
   }
   const attrs = { publicIp, backendType: "", vtep: {} };
+  checkReadable(attrs);
   const me = identityOf(attrs);
   const key = formatLeaseKey(subnet);
   for (let i = 0; i < TRIES; i++) {
@@ -88,6 +89,22 @@ function checkSubnet(network: NetworkConfig, subnet: PerFamily<Prefix>): void {
   }
   if (!families.every((family) => isLeasable(network, subnet[family] as Prefix))) {
     throw new ReservationError(`${formatSubnet(subnet)} is no subnet that the network config gives out`);
+  }
+}
+
+// What no agent reads would keep the subnet from everybody, and be listed nowhere.
+function checkReadable(attrs: LeaseAttrs): void {
+  const reading = decodeLeaseValue(encodeLeaseValue(attrs));
+  if (reading.malformed !== undefined) {
+    throw new ReservationError(`no agent would read the reservation: it ${reading.malformed}`);
+  }
+  for (const family of FAMILIES) {
+    const given = attrs.publicIp[family];
+    if (given && !reading.value.publicIp[family]) {
+      throw new ReservationError(
+        `no agent would read ${formatAddr(given)} in the reservation: it is no node's address`,
+      );
+    }
   }
 }
 

@@ -67,12 +67,24 @@ test("in dual stack a reservation names both subnets, by the one key that a leas
   expect(Object.values(cluster.leases())).toEqual([{ PublicIP: "192.0.2.7", PublicIPv6: "2001:db8::7" }]);
 });
 
+test("in dual stack an address that no agent would read is refused, too", async () => {
+  const cluster = new LeaseCluster({ config: { EnableIPv6: true, IPv6Network: "fd05::/48" } });
+  const both = { ...SUBNET, 6: prefix("fd05:0:0:7::/64") };
+  const publicIp = { 4: addr("192.0.2.7"), 6: addr("::") };
+  await expect(cluster.node("operator").manager.reserve(cluster.network, both, publicIp)).rejects.toThrow(
+    /^no agent would read :: in the reservation: it is no node's address$/,
+  );
+  expect(cluster.leases()).toEqual({});
+});
+
 test.each([
   ["10.5.1.0/24", "192.0.2.2", /^it is taken: subnets\/10\.5\.1\.0-24, .*192\.0\.2\.1/],
   ["10.5.1.128/25", "192.0.2.2", /^10\.5\.1\.128\/25 is no subnet that the network config gives out$/],
   ["10.9.1.0/24", "192.0.2.2", /^10\.9\.1\.0\/24 is no subnet that the network config gives out$/],
   ["10.5.7.0/24", "192.0.2.3", /^192\.0\.2\.3 has the reservation 10\.5\.3\.0\/24 already: unreserve that first$/],
   ["10.5.64.0/24", "192.0.2.2", /^10\.5\.64\.0\/24 overlaps subnets\/10\.5\.64\.0-20, /],
+  ["10.5.7.0/24", "0.0.0.0", /^no agent would read the reservation: it has neither a PublicIP nor a PublicIPv6$/],
+  ["10.5.7.0/24", "127.0.0.1", /^no agent would read the reservation: it has a PublicIP that is not .*: 127\.0\.0\.1$/],
 ])("%s is not reserved for %s", async (subnet, ip, reason) => {
   const cluster = new LeaseCluster();
   cluster.put("subnets/10.5.1.0-24", { PublicIP: "192.0.2.1", BackendType: "vxlan" }, 86_400);
