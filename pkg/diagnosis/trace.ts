@@ -2,6 +2,7 @@
 // is compared with, never taken for, what is there. Nothing is sent.
 
 import { type Addr, formatAddr, parseAddr, sameAddr } from "../addr/addr.ts";
+import type { Family } from "../addr/family.ts";
 import { containsAddr, parsePrefix } from "../addr/prefix.ts";
 import type { LeaseStatus, PeerStatus, Status } from "../api/status.ts";
 import { tunDevice, vxlanDevice } from "../dataplane/device-names.ts";
@@ -41,14 +42,14 @@ async function* walk(target: Addr, known: Known, host: Host): AsyncGenerator<Ste
   if (route?.dev === "lo") return yield ownAddress(target, links);
   yield* forwarding(target, host);
   if (!known.agent) {
-    yield { what: "route", found: describeRoute(route), ...(!route && { stops: "there is no route" }) };
+    yield plainRoute(route);
     if (route) yield deviceStep(route.dev, links);
     return;
   }
   const { status } = known;
   const lease = known.leases.find((one) => one.subnets.some((text) => holds(text, target)));
   yield leaseStep(target, lease, status);
-  if (!lease) return yield { what: "route", found: describeRoute(route) };
+  if (!lease) return yield plainRoute(route);
   if (lease.own) return yield* toOwnPod(target, route, links, host);
   yield* toPeer(target, lease, status, route, links, host);
 }
@@ -69,6 +70,10 @@ async function* forwarding({ family }: Addr, host: Host): AsyncGenerator<Step> {
     ...(!on && { stops: `this host forwards nothing of its pods: sysctl -w ${path.replaceAll("/", ".")}=1` }),
     ...(names !== "" && { doubt: `unless ${names} accepts the pods' packets, they are dropped there` }),
   };
+}
+
+function plainRoute(route: RouteLookup | undefined): Step {
+  return { what: "route", found: describeRoute(route), ...(!route && { stops: "there is no route" }) };
 }
 
 function leaseStep(target: Addr, lease: LeaseStatus | undefined, status: Status): Step {
@@ -151,7 +156,7 @@ async function* toPeer(
   const peer = status.peers.find((one) => one.lease.key === lease.key);
   yield peerStep(lease, peer, outer);
   if (!outer) return;
-  yield* toAddress(outer, inner, plain, links, host);
+  yield* toAddress(outer, inner && { name: inner.name, mtu: await mtuOf(inner, family, host) }, plain, links, host);
 }
 
 function routeStep(route: RouteLookup | undefined, plain: boolean, device: string | undefined, status: Status): Step {
@@ -176,7 +181,7 @@ function peerStep(lease: LeaseStatus, peer: PeerStatus | undefined, outer: Addr 
 
 async function* toAddress(
   outer: Addr,
-  inner: Link | undefined,
+  inner: Pick<Link, "name" | "mtu"> | undefined,
   plain: boolean,
   links: readonly Link[],
   host: Host,
@@ -202,6 +207,12 @@ async function* toAddress(
     found: `${inner.mtu} on ${inner.name}; ${link.name} has ${link.mtu}, which leaves ${room}`,
     ...(inner.mtu > room && { doubt: `packets of more than ${room} bytes are cut in pieces on ${link.name}, or lost` }),
   };
+}
+
+// One device carries both families on the tun plane: IPv6 may have a narrower MTU of its own.
+async function mtuOf({ name, mtu }: Link, family: Family, host: Host): Promise<number> {
+  const own = family === 6 ? Number(await host.sysctl(`net/ipv6/conf/${name}/mtu`)) : 0;
+  return own > 0 ? Math.min(mtu, own) : mtu;
 }
 
 function deviceStep(name: string, links: readonly Link[]): Step {

@@ -163,6 +163,10 @@ describe.skipIf(notRoot)(rootTitle("what is wrong, found by twillctl"), () => {
     const down = await trace(1, lab.pod(1, 1).address);
     await node.run(["ip", "link", "set", "cni0", "up"]);
     expect(down.stopsAt).toBe("route");
+    await node.run(["ip", "route", "add", "unreachable", "203.0.113.0/24"]);
+    const nowhere = await trace(1, "203.0.113.9");
+    await node.run(["ip", "route", "delete", "unreachable", "203.0.113.0/24"]);
+    expect(nowhere).toMatchObject({ reaches: false, stopsAt: "route" });
   });
 
   interface Figures {

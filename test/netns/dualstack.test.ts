@@ -105,6 +105,13 @@ describe.skipIf(notRoot).each([
     }
   });
 
+  test("trace has nothing to say against a way that works", async () => {
+    for (const family of families) {
+      const { stdout } = await lab.node(1).ctl(["trace", addressOf(lab.pod(2, 1), family)]);
+      expect(stdout).toMatch(new RegExp(`^mtu +ok  ${MTU[family]} on twill\\.1; .* leaves ${MTU[family]}$`, "m"));
+    }
+  });
+
   test("nodes reach pods on other nodes, and pods other nodes", async () => {
     for (const family of families) {
       const any: End = { netns: lab.node(1).netns, address: family === 4 ? "0.0.0.0" : "::" };
