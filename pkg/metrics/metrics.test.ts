@@ -41,6 +41,21 @@ test("says what the snapshots say", async () => {
   );
 });
 
+test("a peer without an address in the overlay (host-gw) answers on the underlay, or does not", async () => {
+  const underlayOnly = { overlay: "", rttMs: 0, sent: 0, lost: 0, mtu: 0, tcp: "unknown" } as const;
+  const answers = async (state: "unknown" | "up" | "down"): Promise<string[]> => {
+    const text = await pageOf(1, { ...underlayOnly, state }).metrics.text();
+    expect(text).not.toMatch(/^twill_peer_(rtt|probe_loss|path_mtu|tcp).* \S+$/m);
+    return text.split("\n").filter((line) => line.startsWith("twill_peer_answers{"));
+  };
+  expect(await answers("unknown")).toEqual([]);
+  for (const [state, yes] of [
+    ["up", 1],
+    ["down", 0],
+  ] as const)
+    expect(await answers(state)).toEqual([expect.stringMatching(new RegExp(`,over="underlay"} ${yes}$`))]);
+});
+
 test("a second scrape counts nothing twice", async () => {
   const { metrics } = pageOf(2);
   expect(await metrics.text()).toBe(await metrics.text());

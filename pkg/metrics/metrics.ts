@@ -153,7 +153,7 @@ function aboutPeers(page: Page, { peers }: Status, probes: readonly PeerProbe[],
 
   const known = probes.flatMap((probe) => {
     const label = labels.get(probe.key);
-    return label && probe.sent > 0 ? [{ probe, label }] : [];
+    return label ? [{ probe, label }] : [];
   });
   const answered = known.filter(({ probe }) => probe.rttMs > 0);
   page.gauge(
@@ -164,11 +164,11 @@ function aboutPeers(page: Page, { peers }: Status, probes: readonly PeerProbe[],
   page.gauge(
     "twill_peer_probe_loss_ratio",
     "Part of a peer's last echoes that were lost.",
-    known.map(({ probe, label }) => [label, probe.lost / probe.sent]),
+    known.filter(({ probe }) => probe.sent > 0).map(({ probe, label }) => [label, probe.lost / probe.sent]),
   );
   page.gauge(
     "twill_peer_answers",
-    "Whether a peer answers, over the overlay and, where it does not, on the underlay.",
+    "Whether a peer answers, over the overlay and, where it does not or has no address there, on the underlay.",
     known.flatMap(({ probe, label }) =>
       answersOf(probe).map(([over, yes]) => [`${label},over="${over}"`, Number(yes)] as const),
     ),
@@ -187,8 +187,9 @@ function aboutPeers(page: Page, { peers }: Status, probes: readonly PeerProbe[],
   );
 }
 
-function answersOf({ state }: PeerProbe): readonly (readonly ["overlay" | "underlay", boolean])[] {
+function answersOf({ state, overlay }: PeerProbe): readonly (readonly ["overlay" | "underlay", boolean])[] {
   if (state === "unknown") return [];
+  if (overlay === "") return [["underlay", state === "up"]];
   if (state === "up") return [["overlay", true]];
   return [
     ["overlay", false],

@@ -50,7 +50,11 @@ function probe(i: number): PeerProbe {
   };
 }
 
-export function pageOf(n: number): { readonly metrics: Metrics; readonly observations: Observations } {
+/** The page of an agent with `n` peers; `measured` is what is special about its probes. */
+export function pageOf(
+  n: number,
+  measured: Partial<PeerProbe> = {},
+): { readonly metrics: Metrics; readonly observations: Observations } {
   const [lease] = [peer(0).lease];
   const status: Status = {
     version: "1.2.3",
@@ -80,7 +84,7 @@ export function pageOf(n: number): { readonly metrics: Metrics; readonly observa
       problems: [{ about: "forwarding", count: 1 }],
     }),
   };
-  const probes = Array.from({ length: n }, (_, i) => probe(i));
+  const probes = Array.from({ length: n }, (_, i) => ({ ...probe(i), ...measured }));
   const parts = { source, probes: () => probes, loopSeconds: () => [1.5], wall: () => NOW };
   return { metrics: new Metrics(parts, observations), observations };
 }

@@ -236,6 +236,29 @@ describe.skipIf(notRoot)(rootTitle("the backend host-gw"), () => {
     await expectTcp(lab, 1, 3);
   });
 
+  test("a node that has answered and is down is told as such, and its lease is not for taking away", async () => {
+    const [node1, node2] = [lab.node(1), lab.node(2)];
+    const says = async (command: string): Promise<string> =>
+      (await node1.netns.capture([...ctl(node1), ...command.split(" ")])).stdout;
+    const answers = async (): Promise<string[]> =>
+      (await node1.http("/metrics")).body
+        .split("\n")
+        .filter((line) => line.startsWith("twill_peer_answers{") && line.includes('node="node2"'));
+    await says("probe node2");
+    expect(await answers()).toEqual([expect.stringMatching(/,over="underlay"} 1$/)]);
+    await lab.underlay.run(["ip", "link", "set", "node2", "down"]);
+    try {
+      await says("probe node2");
+      expect(await answers()).toEqual([expect.stringMatching(/,over="underlay"} 0$/)]);
+      expect(await says("status")).toContain(`! node2 does not answer: neither ${node2.address} on the underlay nor`);
+      const found = await says("doctor");
+      expect(found).toContain("node2 does not answer any more (peers)");
+      expect(found).not.toContain("lease revoke");
+    } finally {
+      await lab.underlay.run(["ip", "link", "set", "node2", "up"]);
+    }
+  });
+
   test("routes of a peer that leaves go", async () => {
     const [node1, node3] = [lab.node(1), lab.node(3)];
     await node3.stop();
