@@ -1,4 +1,5 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -285,4 +286,16 @@ test("the bundle is a program: prints, ends with its code, and stands a closed p
   const piped = `"$0" "$1" --help | true; "$0" "$1" leases --socket "$2" | true`;
   const { stderr } = await promisify(execFile)("sh", ["-c", piped, process.execPath, bundle, socket]);
   expect(stderr).toBe("");
+});
+
+test("the bundle keeps its exit code without a reader of stderr, and has one sentence for a full disk", async () => {
+  const bundle = join(bundleDir, "twillctl.cjs");
+  const unread = spawn(process.execPath, [bundle, "foo"], { stdio: ["ignore", "ignore", "pipe"] });
+  unread.stderr.destroy();
+  expect(await once(unread, "exit")).toEqual([EXIT.usage, null]);
+  const full = `"$0" "$1" --help >/dev/full; echo $?`;
+  expect(await promisify(execFile)("sh", ["-c", full, process.execPath, bundle])).toEqual({
+    stdout: `${EXIT.refused}\n`,
+    stderr: "twillctl: cannot write to standard output: ENOSPC: no space left on device, write\n",
+  });
 });
