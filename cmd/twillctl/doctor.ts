@@ -4,6 +4,7 @@ import { AgentUnreachableError } from "../../pkg/api/reach.ts";
 import { systemClock } from "../../pkg/base/clock.ts";
 import { printable } from "../../pkg/base/printable.ts";
 import { CHECKS, examine, type Found } from "../../pkg/diagnosis/doctor.ts";
+import { CNI_BIN_DIR, CNI_CONF_DIR } from "../../pkg/diagnosis/install-cni.ts";
 import { askEtcd, realHost, type Surroundings } from "../../pkg/diagnosis/surroundings.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
 import { paint, type Screen } from "./screen.ts";
@@ -30,19 +31,19 @@ async function surroundings(call: Call): Promise<Surroundings> {
     paths: {
       subnetFile: flags.get("subnet-file") ?? fallback("subnet-file"),
       runDir: dirname(call.socket),
-      cniConfDir: flags.get("cni-conf-dir") ?? "/etc/cni/net.d",
-      cniBinDirs: (flags.get("cni-bin-dir") ?? "/opt/cni/bin,/usr/lib/cni").split(","),
+      cniConfDir: flags.get("cni-conf-dir") ?? CNI_CONF_DIR,
+      cniBinDirs: (flags.get("cni-bin-dir") ?? `${CNI_BIN_DIR},/usr/lib/cni`).split(","),
     },
   };
   try {
     const agent = await call.agent();
     const [status, leases] = await Promise.all([agent.status(), agent.leases()]);
     const probes = leases.length <= MOST_ASKED ? (await agent.probe("")).peers : await agent.probes();
-    return { ...fixed, status, silence: "", leases, probes, now: systemClock.wall() };
+    return { ...fixed, status, silence: "", forbidden: false, leases, probes, now: systemClock.wall() };
   } catch (error) {
     if (!(error instanceof AgentUnreachableError)) throw error;
-    const silence = error.message;
-    return { ...fixed, status: undefined, silence, leases: [], probes: [], now: systemClock.wall() };
+    const { message: silence, forbidden } = error;
+    return { ...fixed, status: undefined, silence, forbidden, leases: [], probes: [], now: systemClock.wall() };
   }
 }
 

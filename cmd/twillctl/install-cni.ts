@@ -1,18 +1,15 @@
 import { existsSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { installCni } from "../../pkg/cni/install.ts";
+import { CNI_BIN_DIR, CNI_CONF_DIR } from "../../pkg/diagnosis/install-cni.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
 import { toJson } from "./to-json.ts";
-
-// CNI's own defaults, which containerd and cri-o look at; podman looks at the second (containers.conf(5)).
-const BIN_DIR = "/opt/cni/bin";
-const CONF_DIR = "/etc/cni/net.d";
 
 /** Makes the network known to this host's container runtimes. */
 export function runInstallCni({ flags, json }: Call): Promise<Outcome> {
   const installed = installCni({
-    binDir: flags.get("bin-dir") || BIN_DIR,
-    confDir: flags.get("conf-dir") || CONF_DIR,
+    binDir: flags.get("bin-dir") || CNI_BIN_DIR,
+    confDir: flags.get("conf-dir") || CNI_CONF_DIR,
     plugin: flags.get("plugin") || pluginBeside(process.argv[1] ?? ""),
     force: flags.get("force") === "true",
   });

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { errorCode } from "../base/errors.ts";
 import { MemoryLogger } from "../base/logger.ts";
 import { AgentClient } from "./client.ts";
-import { describeRefusal } from "./reach.ts";
+import { AgentUnreachableError, describeRefusal } from "./reach.ts";
 import { type Control, RefusedError } from "./control.ts";
 import { type ApiServer, serveApi } from "./server.ts";
 import { AGENT_SERVICE, HEALTH_SERVICE } from "./service.ts";
@@ -254,7 +254,13 @@ test("without an agent the client says what to do", async () => {
   await expect(AgentClient.connect(socket)).rejects.toMatchObject({
     name: "AgentUnreachableError",
     message: `no agent runs here: there is no ${socket}; start twilld, or give its socket by --socket`,
+    forbidden: false,
   });
+});
+
+test("that an agent may not be asked is told apart from that none runs", () => {
+  const codes = ["EACCES", "EPERM", "ENOENT", undefined];
+  expect(codes.map((code) => new AgentUnreachableError("", code).forbidden)).toEqual([true, true, false, false]);
 });
 
 const refusals = [

@@ -71,6 +71,9 @@ class World {
     ...["twill", "bridge", "host-local", "loopback"].map((name): [string, string] => [`/opt/cni/bin/${name}`, ""]),
   ]);
   status: Status | undefined = status;
+  forbidden = false;
+  cniBinDirs = ["/opt/cni/bin"];
+  cniConfDir = "/etc/cni/net.d";
   leases: LeaseStatus[] = [lease(1, true), lease(2)];
   probes: PeerProbe[] = [probe];
   forward: IptablesForward[] = [{ variant: "iptables-nft", policy: "DROP", rules: ["-j TWILL-FWD", "-j DOCKER-USER"] }];
@@ -89,7 +92,8 @@ class World {
     const { host, status, leases, probes, files, forward } = this;
     return {
       status,
-      silence: status ? "" : "no agent runs here",
+      silence: status ? "" : this.forbidden ? "no permission to use twilld.sock" : "no agent runs here",
+      forbidden: this.forbidden,
       leases,
       probes,
       host,
@@ -106,8 +110,8 @@ class World {
       paths: {
         subnetFile: "/run/flannel/subnet.env",
         runDir: "/run/twill",
-        cniConfDir: "/etc/cni/net.d",
-        cniBinDirs: ["/opt/cni/bin"],
+        cniConfDir: this.cniConfDir,
+        cniBinDirs: this.cniBinDirs,
       },
       forward: async () => forward,
       etcdVersion: async (endpoint) => {
@@ -360,7 +364,7 @@ const BREAKS: readonly Break[] = [
     check: "cni-plugins",
     severity: "warning",
     spoil: (w) => w.files.delete("/opt/cni/bin/twill"),
-    says: /neither twill nor flannel.*ln -s/,
+    says: /neither twill nor flannel.*\| twillctl install-cni$/,
   },
   {
     name: "a network before ours",
@@ -373,7 +377,7 @@ const BREAKS: readonly Break[] = [
     check: "cni-config",
     severity: "warning",
     spoil: (w) => w.files.delete("/etc/cni/net.d/10-twill.conflist"),
-    says: /no CNI network/,
+    says: /no CNI network.*\| twillctl install-cni$/,
   },
   {
     name: "a bridge of an older subnet",
@@ -467,6 +471,28 @@ test("a device that stands by for a node without a lease is not judged by its MT
   await world.host.apply([{ kind: "link", dev: "flannel.1", mtu: 1500 }]);
   set(world, { lease: undefined });
   expect((await examine(world.around())).map(({ check }) => check)).toEqual(["lease"]);
+});
+
+test("who may not ask the agent is told so, and nothing of an agent that does not run", async () => {
+  const world = new World();
+  world.status = undefined;
+  world.forbidden = true;
+  const asked = { check: "agent", severity: "warning", fix: "sudo twillctl doctor" };
+  expect(await examine(world.around())).toMatchObject([{ ...asked, evidence: "no permission to use twilld.sock" }]);
+  world.files.delete("/run/flannel/subnet.env");
+  expect(await examine(world.around())).toMatchObject([asked]);
+});
+
+test("where the runtime looks elsewhere, what is missing is put there", async () => {
+  const world = new World();
+  world.cniBinDirs = ["/usr/libexec/cni", "/opt/cni/bin"];
+  world.cniConfDir = "/etc/containers/net.d";
+  world.files.delete("/opt/cni/bin/twill");
+  const fix = "twillctl install-cni --bin-dir=/usr/libexec/cni --conf-dir=/etc/containers/net.d";
+  expect(await examine(world.around())).toMatchObject([
+    { check: "cni-plugins", fix },
+    { check: "cni-config", fix },
+  ]);
 });
 
 test("every check is broken once", () => {

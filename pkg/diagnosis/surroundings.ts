@@ -14,6 +14,8 @@ export interface Surroundings {
   readonly status: Status | undefined;
   /** Why it does not. */
   readonly silence: string;
+  /** Whether it runs, for all we know, and only we may not ask it. */
+  readonly forbidden: boolean;
   readonly leases: readonly LeaseStatus[];
   readonly probes: readonly PeerProbe[];
   readonly host: Host;

@@ -3,7 +3,11 @@ import type { Check } from "../finding.ts";
 /** The agent runs, and pods may be attached. */
 export const agent: Check = {
   name: "agent",
-  async run({ status, silence }) {
+  async run({ status, silence, forbidden }) {
+    if (forbidden) {
+      const what = "the agent may not be asked by this user, and the checks that need it see nothing";
+      return [{ severity: "warning", what, evidence: silence, fix: "sudo twillctl doctor" }];
+    }
     if (!status)
       return [
         { severity: "error", what: "the agent does not answer", evidence: silence, fix: "systemctl start twilld" },

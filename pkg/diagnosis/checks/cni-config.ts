@@ -1,13 +1,15 @@
 import { join } from "node:path";
 import { isObject } from "../../lease/json-object.ts";
 import type { Check } from "../finding.ts";
+import { installCniCommand } from "../install-cni.ts";
 
 const OURS: readonly string[] = ["twill", "twill-cni", "flannel"];
 
 /** The first network in the runtime's directory is ours: of several it takes the first by name. */
 export const cniConfig: Check = {
   name: "cni-config",
-  async run({ files, paths: { cniConfDir } }) {
+  async run({ files, paths }) {
+    const { cniConfDir } = paths;
     const names = ((await files.list(cniConfDir)) ?? []).filter((name) => /\.(conf|conflist|json)$/.test(name));
     const types = await Promise.all(names.map(async (name) => pluginTypes(await files.read(join(cniConfDir, name)))));
     const mine = types.findIndex((each) => each.some((type) => OURS.includes(type)));
@@ -17,7 +19,7 @@ export const cniConfig: Check = {
           severity: "warning",
           what: "no CNI network of this host uses twill",
           evidence: `${cniConfDir} has ${names.join(", ") || "nothing"}`,
-          fix: `cp deploy/cni/10-twill.conflist ${cniConfDir}/`,
+          fix: installCniCommand(paths),
         },
       ];
     if (mine === 0) return [];

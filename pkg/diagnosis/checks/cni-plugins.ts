@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Check } from "../finding.ts";
+import { installCniCommand } from "../install-cni.ts";
 
 // Ours, what it hands over to by default, and what a runtime needs for every pod.
 const NEEDED = ["bridge", "host-local", "loopback"] as const;
@@ -8,7 +9,8 @@ const OURS = ["twill", "twill-cni", "flannel"] as const;
 /** The CNI plugins are where runtimes look. */
 export const cniPlugins: Check = {
   name: "cni-plugins",
-  async run({ files, paths: { cniBinDirs } }) {
+  async run({ files, paths }) {
+    const { cniBinDirs } = paths;
     const there = async (name: string): Promise<boolean> => {
       for (const dir of cniBinDirs) if (await files.exists(join(dir, name))) return true;
       return false;
@@ -36,7 +38,7 @@ export const cniPlugins: Check = {
               severity: "warning" as const,
               what: "the runtime has no CNI plugin for this network",
               evidence: `neither twill nor flannel in ${looked}`,
-              fix: `ln -s "$(command -v twill-cni)" ${cniBinDirs[0]}/twill`,
+              fix: installCniCommand(paths),
             },
           ]),
     ];

@@ -10,10 +10,10 @@ const RESTART = "systemctl restart twilld";
 /** subnet.env is there and says what the agent holds: pods are attached by it. */
 export const subnetEnv: Check = {
   name: "subnet-env",
-  async run({ status, files, paths: { subnetFile }, now }) {
+  async run({ status, forbidden, files, paths: { subnetFile }, now }) {
     const text = await files.read(subnetFile);
     if (text === undefined) {
-      if (status && !status.ready) return [];
+      if ((status && !status.ready) || forbidden) return [];
       const what = "pods cannot be attached: there is no subnet.env";
       return [{ severity: "error", what, evidence: `${subnetFile} is not there`, fix: RESTART }];
     }
@@ -23,6 +23,7 @@ export const subnetEnv: Check = {
     } catch (error) {
       return [{ severity: "error", what: "subnet.env makes no sense", evidence: describeError(error), fix: RESTART }];
     }
+    if (forbidden) return [];
     if (!status) {
       const minutes = Math.round((now - ((await files.writtenAt(subnetFile)) ?? now)) / 60_000);
       const what = "pods are attached by a subnet.env that no agent keeps";
