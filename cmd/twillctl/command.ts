@@ -50,10 +50,14 @@ export interface Call {
   readonly signal: AbortSignal;
   /** Connects once. Throws an AgentUnreachableError. */
   agent(): Promise<AgentClient>;
+  /** Gives the connection up: the next agent() makes another one. */
+  dropAgent(): void;
   /** Standard input to its end. */
   stdin(): Promise<string>;
   /** For commands that go on printing. */
   write(text: string): void;
+  /** To stderr, while stdout is for something else. */
+  tell(text: string): void;
 }
 
 export interface Outcome {

@@ -1,23 +1,27 @@
-import { sleep, systemClock } from "../../pkg/base/clock.ts";
 import { printable } from "../../pkg/base/printable.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
+import { repeat } from "./repeat.ts";
 import { paint, type Screen } from "./screen.ts";
 
 const LOOK_MS = 500;
 
 /** What the agent has logged lately, as it keeps it in memory; with --follow also what comes. */
 export async function runLogs(call: Call): Promise<Outcome> {
-  const agent = await call.agent();
   let after = 0;
-  for (;;) {
-    const lines = await agent.logs(after);
-    for (const { sequence, text } of lines) {
+  let startedAt: number | undefined;
+  const look = async (): Promise<void> => {
+    const agent = await call.agent();
+    const status = await agent.status();
+    // Another process: it numbers its lines from the beginning.
+    if (status.startedAt !== startedAt) after = 0;
+    ({ startedAt } = status);
+    for (const { sequence, text } of await agent.logs(after)) {
       call.write(call.json ? `${text.trimEnd()}\n` : showLine(text, call.screen));
       after = sequence;
     }
-    if (call.flags.get("follow") !== "true" || call.signal.aborted) return { text: "", code: EXIT.ok };
-    await sleep(systemClock, LOOK_MS, call.signal);
-  }
+  };
+  await (call.flags.get("follow") === "true" ? repeat(call, LOOK_MS, look) : look());
+  return { text: "", code: EXIT.ok };
 }
 
 const COLOURS = { error: "red", warn: "yellow", info: undefined, debug: "dim" } as const;

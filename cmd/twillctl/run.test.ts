@@ -7,10 +7,12 @@ import { promisify } from "node:util";
 import { build } from "esbuild";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Control, type Left, RefusedError } from "../../pkg/api/control.ts";
-import { serveApi } from "../../pkg/api/server.ts";
+import { type ApiServer, serveApi } from "../../pkg/api/server.ts";
 import type { LogLevels, Setting } from "../../pkg/api/setting.ts";
 import { MemoryLogger } from "../../pkg/base/logger.ts";
+import { RecentLines } from "../../pkg/base/recent-lines.ts";
 import { VERSION } from "../../pkg/base/version.ts";
+import { until } from "../../test/until.ts";
 import { EXIT } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { run } from "./run.ts";
@@ -44,7 +46,7 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-async function serve(): Promise<void> {
+async function serve(recentLog = new RecentLines(10)): Promise<ApiServer> {
   const source: Control = {
     status: () => current,
     leases: () => [ownLease],
@@ -56,7 +58,23 @@ async function serve(): Promise<void> {
     { name: "log-level", value: logLevels.level, source: "default", from: "" },
     { name: "iface", value: "eth0", source: "flag", from: "--iface" },
   ];
-  await serveApi({ socket, source, settings, logLevels, log: new MemoryLogger(), signal: stop.signal });
+  return serveApi({ socket, source, settings, logLevels, recentLog, log: new MemoryLogger(), signal: stop.signal });
+}
+
+/** Ends the agent that `serve` has started, and starts it again with these log lines once that was noticed. */
+async function restarted(server: ApiServer, recentLog?: RecentLines): Promise<void> {
+  stop.abort();
+  await server.done;
+  await until(() => err !== "");
+  stop = new AbortController();
+  current = { ...sample, startedAt: sample.startedAt + 60_000 };
+  await serve(recentLog);
+}
+
+function linesOf(...texts: readonly string[]): RecentLines {
+  const lines = new RecentLines(10);
+  for (const text of texts) lines.add(text);
+  return lines;
 }
 
 test("status of a ready node ends with 0, of another with 1", async () => {
@@ -235,6 +253,40 @@ test("--watch shows a command again and again until it is told to stop, with --j
   expect(await run(["status", "--watch", "--json"], { TWILL_SOCKET: socket }, screen)).toBe(EXIT.ok);
   const lines = out.trimEnd().split("\n");
   expect(lines.map((line) => (JSON.parse(line) as { node: { name: string } }).node.name)).toEqual(["node-a", "node-a"]);
+});
+
+test("--watch goes on when the agent is restarted, and tells once that it was away", async () => {
+  const server = await serve();
+  const ctrlC = new AbortController();
+  const screen = { ...terminal, signal: ctrlC.signal };
+  const watching = run(["status", "--watch", "--json"], { TWILL_SOCKET: socket }, screen);
+  await until(() => out !== "");
+  await restarted(server);
+  await until(() => out.includes(String(current.startedAt)));
+  ctrlC.abort();
+  expect(await watching).toBe(EXIT.ok);
+  expect(err).toMatch(/^twillctl: [^\n]*(no agent runs here|closed the connection)[^\n]*\n$/);
+});
+
+test("logs --follow goes on with the lines of an agent that was restarted", async () => {
+  const server = await serve(linesOf("one", "two"));
+  const ctrlC = new AbortController();
+  const screen = { ...terminal, signal: ctrlC.signal };
+  const following = run(["logs", "--follow", "--json"], { TWILL_SOCKET: socket }, screen);
+  await until(() => out === "one\ntwo\n");
+  await restarted(server, linesOf("three"));
+  await until(() => out.includes("three"));
+  ctrlC.abort();
+  expect(await following).toBe(EXIT.ok);
+  expect(out).toBe("one\ntwo\nthree\n");
+});
+
+test("without an agent at the start nothing is waited for", async () => {
+  for (const argv of [
+    ["status", "--watch"],
+    ["logs", "--follow"],
+  ])
+    expect(await run(argv, { TWILL_SOCKET: socket }, terminal)).toBe(EXIT.unreachable);
 });
 
 test("--help fits 100 columns and tells commands and exit codes", async () => {

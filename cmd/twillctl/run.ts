@@ -1,6 +1,6 @@
 import type { AgentClient } from "../../pkg/api/client.ts";
 import { requireAgent } from "../../pkg/api/reach.ts";
-import { sleep, systemClock } from "../../pkg/base/clock.ts";
+import { systemClock } from "../../pkg/base/clock.ts";
 import { ConfigError, describeError } from "../../pkg/base/errors.ts";
 import { type GivenFlag, parseGoFlags } from "../../pkg/base/go-flags.ts";
 import { nearest } from "../../pkg/base/nearest.ts";
@@ -8,6 +8,7 @@ import { VERSION } from "../../pkg/base/version.ts";
 import { type Call, type Command, type Environment, EXIT } from "./command.ts";
 import { allFlags, COMMANDS, flagsOf, usageOf } from "./commands.ts";
 import { commandHelp, helpText } from "./help.ts";
+import { repeat } from "./repeat.ts";
 import type { Screen } from "./screen.ts";
 
 const DEFAULT_SOCKET = "/run/twill/twilld.sock";
@@ -60,8 +61,10 @@ export async function run(argv: readonly string[], env: Environment, terminal: T
     socket,
     signal: terminal.signal ?? new AbortController().signal,
     agent: () => agent.get(),
+    dropAgent: () => agent.close(),
     stdin: () => readAll(terminal.stdin),
     write: (text) => void stdout.write(text),
+    tell: (text) => void stderr.write(text),
   };
   try {
     const live = command.live === true && terminal.stdout.isTTY === true && !call.json;
@@ -89,14 +92,13 @@ async function watch(command: Command, call: Call, terminal: Terminal): Promise<
   const { stdout, stderr } = terminal;
   const erase = stdout.isTTY === true && !call.json;
   if (erase) stdout.write(ERASE_ALL);
-  while (!call.signal.aborted) {
+  await repeat(call, WATCH_MS, async () => {
     const { text, problems = [] } = await run({ ...call, screen: screenOf(terminal, call.env) });
     // A line for each time, so that a program that reads them knows where one ends.
     const shown = call.json ? `${oneLine(text)}\n` : text;
     stdout.write(erase ? `${FIRST_PLACE}${shown.replaceAll("\n", "\u001b[K\n")}${ERASE_REST}` : shown);
     for (const problem of problems) stderr.write(`twillctl: ${problem}\n`);
-    await sleep(systemClock, WATCH_MS, call.signal);
-  }
+  });
   return EXIT.ok;
 }
 
@@ -136,6 +138,7 @@ class LazyAgent {
       (client) => client.close(),
       () => undefined,
     );
+    this.#client = undefined;
   }
 
   async #connect(): Promise<AgentClient> {
