@@ -10,6 +10,9 @@ import { toJson } from "./to-json.ts";
 import { UsageError } from "./usage-error.ts";
 
 const DEFAULT_SECONDS = 10;
+// A timer counts milliseconds in 31 bits, and one that is set for longer ends at once.
+const MOST_SECONDS = 2_147_483;
+const MOST_PACKETS = 9_999_999;
 
 /**
  * Records the overlay's packets on both sides of the tunnel into one pcap file (LINUX_SLL2, which names the interface of
@@ -17,15 +20,19 @@ const DEFAULT_SECONDS = 10;
  */
 export async function runCapture(call: Call): Promise<Outcome> {
   const [file = "", target] = call.args;
-  const seconds = positive(call, "seconds") ?? DEFAULT_SECONDS;
-  const packets = positive(call, "packets");
+  const seconds = positive(call, "seconds", MOST_SECONDS) ?? DEFAULT_SECONDS;
+  const packets = positive(call, "packets", MOST_PACKETS);
   const filter = await filterOf(call, target);
   const limit = packets === undefined ? [] : ["-c", String(packets)];
   const argv = ["-i", "any", "-y", "LINUX_SLL2", "-Z", "root", "-n", "-U", "-s", "0", ...limit, "-w", file, filter];
   const said = await tcpdump(argv, seconds * 1000, call.signal);
   const captured = Number(/^(\d+) packets? captured/m.exec(said)?.[1] ?? 0);
   const text = `${captured} packets in ${file}: tshark -r ${file} -d udp.port==${await portOf(call)},vxlan\n`;
-  return { text: call.json ? toJson({ file, packets: captured, filter }) : text, code: EXIT.ok };
+  const shown = call.json ? toJson({ file, packets: captured, filter }) : text;
+  if (file !== "-") return { text: shown, code: EXIT.ok };
+  // The packets themselves are on stdout.
+  call.tell(shown);
+  return { text: "", code: EXIT.ok };
 }
 
 async function filterOf(call: Call, target: string | undefined): Promise<string> {
@@ -55,11 +62,11 @@ async function portOf(call: Call): Promise<number> {
 }
 
 async function tcpdump(argv: readonly string[], ms: number, signal: AbortSignal): Promise<string> {
+  const timer = AbortSignal.timeout(ms);
   const child = spawn("tcpdump", argv, { stdio: ["ignore", "inherit", "pipe"] });
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
   const stop = (): void => void child.kill("SIGINT");
-  const timer = AbortSignal.timeout(ms);
   for (const each of [signal, timer]) each.addEventListener("abort", stop, { once: true });
   try {
     const [code] = (await once(child, "close")) as [number | null];
@@ -69,13 +76,15 @@ async function tcpdump(argv: readonly string[], ms: number, signal: AbortSignal)
     if (errorCode(error) === "ENOENT") throw new RefusedError("tcpdump is not installed: apt install tcpdump");
     throw error;
   } finally {
+    child.kill();
     for (const each of [signal, timer]) each.removeEventListener("abort", stop);
   }
 }
 
-function positive(call: Call, name: string): number | undefined {
+function positive(call: Call, name: string, most: number): number | undefined {
   const text = call.flags.get(name);
   if (text === undefined) return undefined;
-  if (!/^[1-9]\d{0,6}$/.test(text)) throw new UsageError(`--${name} is ${JSON.stringify(text)}: give a number above 0`);
+  if (!/^[1-9]\d{0,6}$/.test(text) || Number(text) > most)
+    throw new UsageError(`--${name} is ${JSON.stringify(text)}: give a number from 1 to ${most}`);
   return Number(text);
 }

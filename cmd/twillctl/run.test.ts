@@ -281,6 +281,19 @@ test("logs --follow goes on with the lines of an agent that was restarted", asyn
   expect(out).toBe("one\ntwo\nthree\n");
 });
 
+test("a time that no timer can keep is refused before anything is recorded", async () => {
+  for (const seconds of ["2147484", "5000000", "0"]) {
+    err = "";
+    expect(await run(["capture", "x.pcap", `--seconds=${seconds}`], { TWILL_SOCKET: socket }, terminal)).toBe(
+      EXIT.usage,
+    );
+    expect(err).toBe(`twillctl: --seconds is "${seconds}": give a number from 1 to 2147483\n`);
+  }
+  expect(await run(["capture", "x.pcap", "--seconds=2147483"], { TWILL_SOCKET: socket }, terminal)).toBe(
+    EXIT.unreachable,
+  );
+});
+
 test("without an agent at the start nothing is waited for", async () => {
   for (const argv of [
     ["status", "--watch"],

@@ -131,6 +131,12 @@ describe.skipIf(notRoot)(rootTitle("what is wrong, found by twillctl"), () => {
     const { stdout } = await node.run(["tcpdump", "-n", "-r", file]);
     expect(stdout).toMatch(/twill\.1 .*ICMP echo request/);
     expect(stdout).toMatch(/eth0 .*172\.31\.1\.1\.\d+ > 172\.31\.1\.2\.8472/);
+    const piped = join(node.directory, "piped.pcap");
+    const script = '"$@" >"$0"';
+    const argv = ["sh", "-c", script, piped, ...ctl(node), "capture", "-", "--seconds=1"];
+    const { stderr } = await node.netns.capture(argv);
+    expect(stderr).toMatch(/^\d+ packets in -: tshark -r - /);
+    expect(readFileSync(piped, "latin1")).not.toContain("tshark");
     const logs = await node.ctl(["logs", "--json"]);
     expect(logs.stdout).toBe(node.logText());
     expect((await node.ctl(["logs"])).stdout).toMatch(/ info +starting /);
