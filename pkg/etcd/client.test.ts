@@ -2,6 +2,7 @@ import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { getChannelzHandlers } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Certificates } from "../../test/etcd-server.ts";
 import { EtcdServer, makeCertificates, noEtcd } from "../../test/etcd-server.ts";
@@ -335,6 +336,17 @@ describe.skipIf(noEtcd)(`users and passwords with a real etcd${skip}`, () => {
   );
 });
 
+/** How many gRPC channels there are in this process. */
+function openChannels(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const call = { request: { start_channel_id: "0", max_results: "1000" } };
+    getChannelzHandlers().GetTopChannels(call as never, (error, reply) => {
+      if (error) reject(new Error("channelz does not answer", { cause: error }));
+      else resolve(reply?.channel?.length ?? 0);
+    });
+  });
+}
+
 describe.skipIf(noEtcd)(`the way to a real etcd${skip}`, () => {
   test("nobody there: the error names every endpoint and the cause", async () => {
     await using server = new EtcdServer();
@@ -346,6 +358,19 @@ describe.skipIf(noEtcd)(`the way to a real etcd${skip}`, () => {
     const several = await failure({ endpoints: [`${server.endpoint},http://etcd.invalid:2379`] });
     expect(String(several)).toMatch(`no etcd answers at ${server.endpoint}, http://etcd.invalid:2379: `);
     expect(String(several)).toMatch(/ECONNREFUSED|[Nn]ame resolution/);
+  });
+
+  test("nobody there, asked for a token: the error names the cause, and no channel is left open", async () => {
+    await using server = new EtcdServer();
+    await server.reserve();
+    const before = await openChannels();
+    const client = await EtcdClient.open({ endpoints: [server.endpoint], username: "node1", password: "pw" }, DEPS);
+    for (let i = 0; i < 3; i++) {
+      await expect(get(client, "/p/config")).rejects.toThrow(`: connect ECONNREFUSED 127.0.0.1:${server.port}`);
+      expect(await openChannels()).toBeLessThanOrEqual(before + 1);
+    }
+    client.close();
+    expect(await openChannels()).toBe(before);
   });
 
   test(

@@ -6,6 +6,7 @@ import { Backoff } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import { sleep } from "../base/clock.ts";
 import { ConfigError, describeError } from "../base/errors.ts";
+import { authenticateByHost } from "./authenticate.ts";
 import { parseEndpoints } from "./endpoints.ts";
 import { EtcdError, explain, isOpenBreaker, opensslReason } from "./errors.ts";
 import type { TlsFiles } from "./tls-files.ts";
@@ -85,7 +86,7 @@ export class EtcdClient {
     this.#module = module;
     this.#requireLeader = requireLeader;
     this.#files = files;
-    this.#link = { etcd: new module.Etcd3(options), options, calls: 0 };
+    this.#link = this.#connect(options);
     this.#several = options.hosts.length > 1;
   }
 
@@ -211,6 +212,12 @@ export class EtcdClient {
     this.#link.etcd.close();
   }
 
+  #connect(options: Options): Link {
+    const etcd = new this.#module.Etcd3(options);
+    authenticateByHost(etcd, this.#module);
+    return { etcd, options, calls: 0 };
+  }
+
   async #use<T>(rpc: (etcd: Etcd3) => Promise<T>): Promise<T> {
     const link = this.#link;
     link.calls++;
@@ -234,7 +241,7 @@ export class EtcdClient {
       const news = !isDeepStrictEqual(credentials, before.options.credentials);
       if (!news || this.#link !== before || this.#closed.signal.aborted) return;
       const options = { ...before.options, credentials };
-      this.#link = { etcd: new this.#module.Etcd3(options), options, calls: 0 };
+      this.#link = this.#connect(options);
     } catch {
       return; // half written, or a key whose certificate is still to come: the next failure looks again
     }

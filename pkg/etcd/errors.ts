@@ -75,7 +75,7 @@ export function explain(etcd3: Etcd3Module, error: unknown, context: CallContext
   if (cast instanceof etcd3.GRPCUnavailableError && !cast.message.includes("etcdserver:")) {
     return new EtcdError(
       "unavailable",
-      `no etcd answers at ${endpoints}: ${transportCause(cast.message, endpoints)}`,
+      `no etcd answers at ${endpoints}${transportCause(cast.message, endpoints)}`,
       options,
     );
   }
@@ -97,10 +97,11 @@ function transportCause(message: string, endpoints: string): string {
     .replace(/; if the root CA is installed locally.*$/, "") // advice of Node's about a flag of its own
     .replace(/\s*\(\d{4}-[\d-]+T[\d:.]+Z\)$/, "")
     .trim();
+  if (cause === "null") return ""; // of a channel that has not tried yet itself (grpc-js, load-balancer-pick-first.js)
   // A server without TLS closes the connection in the middle of the handshake, which is one or the other.
   const isReset = last !== undefined && cause === "read ECONNRESET" && endpoints.includes("https:");
   const hint = isReset ? HTTP_HINT : HINTS.find(({ when }) => when.test(cause))?.hint;
-  return hint === undefined ? cause : `${cause} (${hint})`;
+  return hint === undefined ? `: ${cause}` : `: ${cause} (${hint})`;
 }
 
 const HTTP_HINT = "is it an http:// endpoint?";
