@@ -293,6 +293,34 @@ test("a probe that fails while the stream is quiet counts as lost; events go on 
   await end();
 });
 
+test("of an outage a new reason is told, another kind at once and other words after half a minute", async () => {
+  const source = new FakeSource();
+  const { told, end } = await following(source);
+  let error = new EtcdError("unavailable", "connect ECONNREFUSED 192.0.2.1:2379");
+  source.answers = () => Promise.reject(error);
+  source.streams[0]?.break();
+  await source.clock.advance(200);
+  const first = ["snapshot 10", "lost: connect ECONNREFUSED 192.0.2.1:2379"];
+  expect(told).toEqual(first);
+  error = new EtcdError("unavailable", "connect ECONNREFUSED 192.0.2.2:2379");
+  await source.clock.advance(60_000);
+  expect(told, "the same of another address").toEqual(first);
+  error = new EtcdError("refused", "etcd wants a password");
+  await source.clock.advance(3000);
+  expect(told.splice(2)).toEqual(["lost: etcd wants a password"]);
+  error = new EtcdError("refused", "etcd does not accept the password");
+  await source.clock.advance(20_000);
+  expect(told).toEqual(first);
+  await source.clock.advance(20_000);
+  expect(told.splice(2)).toEqual(["lost: etcd does not accept the password"]);
+  source.answers = () => Promise.resolve();
+  await source.clock.advance(3000);
+  source.streams.at(-1)?.reply({ created: true });
+  await source.clock.advance(0);
+  expect(told.splice(2)).toEqual(["back"]);
+  await end();
+});
+
 test("the next list is due after five to ten minutes", async () => {
   const source = new FakeSource();
   const { told, end } = await following(source);

@@ -43,7 +43,7 @@ export interface FollowHandler {
   /** `historyLost` for a store that does not continue the one followed before: an empty or an older data directory. */
   onSnapshot(keys: readonly KeyValue[], revision: string, historyLost: boolean): void;
   onChanges(changes: readonly KeyChange[], revision: string): void;
-  /** An error when contact is lost, undefined when it is back. */
+  /** An error when contact is lost, and when it turns out to be lost for another reason; undefined when it is back. */
   onState(error: EtcdError | undefined): void;
 }
 
@@ -60,6 +60,8 @@ export interface FollowTiming {
 export const FOLLOW_TIMING: FollowTiming = { probe: 10_000, relist: 300_000, confirm: 5000 };
 
 const BACKOFF = { first: 100, most: 2000 };
+/** For how long other words for the same kind of outage are no news. */
+const RETELL_MS = 30_000;
 
 /**
  * Follows every key that starts with `prefix` until `signal` aborts. Outages are ridden out; what a handler throws is
@@ -95,7 +97,8 @@ class Follower {
   /** The last that there was. */
   #former: Position | undefined;
   #relistAt = 0;
-  #lost = false;
+  /** Why contact is lost, as it was told last, and when. */
+  #told: { readonly error: EtcdError; readonly at: number } | undefined;
   /** By when the watch must be confirmed that was opened first since the last report. */
   #confirmBy: number | undefined;
   #fragments: KeyChange[] = [];
@@ -272,9 +275,16 @@ class Follower {
 
   #report(error: EtcdError | undefined): void {
     this.#confirmBy = undefined;
-    if ((error !== undefined) === this.#lost) return;
-    this.#lost = error !== undefined;
+    if (error ? !this.#isNews(error) : !this.#told) return;
+    this.#told = error && { error, at: this.#source.clock.now() };
     this.#handler.onState(error);
+  }
+
+  #isNews(error: EtcdError): boolean {
+    if (this.#told?.error.reason !== error.reason) return true;
+    // Of several endpoints each may have a reason of its own, and they come by turns.
+    if (this.#source.clock.now() < this.#told.at + RETELL_MS) return false;
+    return wording(error) !== wording(this.#told.error);
   }
 
   /** Undefined as soon as the signal aborts: a call to a dead etcd takes seconds. What it brings later is dropped. */
@@ -291,6 +301,11 @@ class Follower {
       stop.abort();
     }
   }
+}
+
+// Addresses and times differ from try to try.
+function wording(error: EtcdError): string {
+  return error.message.replaceAll(/\S*\d\S*/g, "");
 }
 
 function revisionOf(change: KeyChange): bigint {
