@@ -177,6 +177,17 @@ test("by hand: one node by its name, a pod with its node, and nobody", async () 
   });
 });
 
+test("by hand: an address is the same however it is spelled", async () => {
+  await running(1, async ({ echo, clock, prober, targets }) => {
+    const [overlay, underlay] = [addr("fd05:0:0:1::"), addr("fd00:31::1:2")];
+    targets[0] = { ...target(1), names: ["node1", "fd05:0:0:1::/64", "fd00:31::1:2"], overlay, underlay };
+    echo.answers.set("fd05:0:0:1::", { rttMs: 2 });
+    const found = prober.probe("FD00:31:0::1:2");
+    await clock.advance(10_000);
+    expect(await found).toMatchObject({ peers: [{ key: "k1", state: "up" }], address: undefined });
+  });
+});
+
 test("what is known of a peer goes with it", async () => {
   await running(2, async ({ clock, prober, targets }) => {
     await clock.advance(7000);

@@ -78,8 +78,10 @@ export class Prober implements ProbeSource {
   async probe(target: string): Promise<Probed> {
     this.#refresh();
     const addr = parseAddr(target);
+    const isCalled = ({ names }: ProbeTarget): boolean =>
+      names.includes(target) || (addr !== undefined && names.includes(formatAddr(addr)));
     const records = [...this.#records.values()].filter(
-      ({ target: peer }) => target === "" || peer.names.includes(target) || (addr && holdsPod(peer, addr)),
+      ({ target: peer }) => target === "" || isCalled(peer) || (addr && holdsPod(peer, addr)),
     );
     if (records.length === 0 && target !== "")
       throw new RefusedError(
@@ -89,7 +91,7 @@ export class Prober implements ProbeSource {
       await Promise.all(records.slice(i, i + PEERS_PER_ROUND).map((record) => this.#askNow(record)));
     const peers = this.#plain(records);
     const [first] = records;
-    const isPod = addr && first && !first.target.names.includes(target);
+    const isPod = addr && first && !isCalled(first.target);
     return { peers, address: isPod ? await this.#askAddress(addr, first.target.mtu) : undefined };
   }
 
