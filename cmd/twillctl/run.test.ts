@@ -163,6 +163,11 @@ test("log-level tells the level, and sets it until the agent is started again", 
   expect(err).toBe('twillctl: "loud" is no log level: give debug, info, warn, error\n');
 });
 
+test("a log level that there is not is a wrong command line, whether an agent runs or not", async () => {
+  expect(await run(["log-level", "loud", "--socket", socket], {}, terminal)).toBe(EXIT.usage);
+  expect(err).toBe('twillctl: "loud" is no log level: give debug, info, warn, error\n');
+});
+
 test("config show tells each value and where it came from", async () => {
   await serve();
   expect(await run(["config", "show", "--socket", socket], {}, terminal)).toBe(EXIT.ok);
