@@ -1,5 +1,5 @@
 import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,6 +24,7 @@ let stop = new AbortController();
 let current = sample;
 let left: Left = { subnets: ["10.5.52.0/24"], problems: [] };
 let logLevels: LogLevels = { level: "info", startedWith: "info" };
+const asked = new EventEmitter();
 let out = "";
 let err = "";
 const terminal = {
@@ -48,7 +49,10 @@ afterEach(() => {
 
 async function serve(recentLog = new RecentLines(10)): Promise<ApiServer> {
   const source: Control = {
-    status: () => current,
+    status: () => {
+      asked.emit("status");
+      return current;
+    },
     leases: () => [ownLease],
     leave: () => Promise.resolve(left),
     reserve: (subnets, publicIps) => Promise.resolve(`${subnets.join("&")} for ${publicIps.join("&")}`),
@@ -166,6 +170,18 @@ test("log-level tells the level, and sets it until the agent is started again", 
 test("a log level that there is not is a wrong command line, whether an agent runs or not", async () => {
   expect(await run(["log-level", "loud", "--socket", socket], {}, terminal)).toBe(EXIT.usage);
   expect(err).toBe('twillctl: "loud" is no log level: give debug, info, warn, error\n');
+});
+
+test("top shows what is dropped, and no other counter that grows", async () => {
+  await serve();
+  const dropped = once(asked, "status");
+  const running = run(["top", "--json", "--socket", socket], {}, terminal);
+  await dropped;
+  const counters = { rx_packets: 9_007_199_254_740_999n, rx_merged: 5n, tx_blocked: 6n, rx_bad_vni: 7n };
+  current = { ...sample, dataplane: { name: "tun", rung: "gso", mtus: [1450], counters } };
+  expect(await running).toBe(EXIT.ok);
+  expect(JSON.parse(out)).toMatchObject({ drops: { rx_bad_vni: expect.any(Number) as number } });
+  expect(Object.keys((JSON.parse(out) as { drops: object }).drops)).toEqual(["rx_bad_vni"]);
 });
 
 test("config show tells each value and where it came from", async () => {

@@ -4,6 +4,7 @@ import type { PeerStatus, Status } from "../../pkg/api/status.ts";
 import { sleep, systemClock } from "../../pkg/base/clock.ts";
 import { bytes } from "../../pkg/base/amounts.ts";
 import { printable } from "../../pkg/base/printable.ts";
+import { splitCounters } from "../../pkg/metrics/counter-names.ts";
 import { type Call, EXIT, type Outcome, type Run } from "./command.ts";
 import { answers, loss, noPeers, rtt } from "./peers.ts";
 import { type Cell, type Screen, table } from "./screen.ts";
@@ -78,15 +79,12 @@ function rates(before: Sample, now: Sample): PeerRate[] {
   return all.toSorted((a, b) => sum(b) - sum(a));
 }
 
-// Counters that are no traffic are drops and their like: those that grow are worth a line.
-const TRAFFIC = /_(packets|bytes)$|^loop_/;
-
 function dropRates(before: Sample, now: Sample): Record<string, number> {
   const seconds = Math.max(0.001, (now.at - before.at) / 1000);
-  const earlier = before.status.dataplane?.counters ?? {};
-  const grown = Object.entries(now.status.dataplane?.counters ?? {})
-    .filter(([name, count]) => !TRAFFIC.test(name) && count > (earlier[name] ?? 0n))
-    .map(([name, count]): [string, number] => [name, Number(count - (earlier[name] ?? 0n)) / seconds]);
+  const [earlier, later] = [before, now].map(({ status }) => splitCounters(status.dataplane?.counters ?? {}).drops);
+  const grown = [...(later ?? [])]
+    .map(([name, count]): [string, number] => [name, Number(count - (earlier?.get(name) ?? 0n)) / seconds])
+    .filter(([, rate]) => rate > 0);
   return Object.fromEntries(grown);
 }
 
