@@ -78,6 +78,11 @@ test("status of a node that has only started says what is missing, the problems 
   ]);
 });
 
+test("a network of host-gw has neither VNI nor port", () => {
+  const hostGw = { ...sample, network: { networks: ["10.5.0.0/16"], backendType: "host-gw", vni: 0, port: 0 } };
+  expect(showStatus(hostGw, file)).toContain("\nnetwork     10.5.0.0/16, host-gw\n");
+});
+
 test("ready is green and not ready is red, on a terminal", () => {
   const terminal = { ...file, colours: true };
   expect(showStatus(sample, terminal).split("\n")[0]).toBe("\u001b[32mnode-a is ready\u001b[0m");

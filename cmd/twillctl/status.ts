@@ -1,5 +1,5 @@
 import type { PeerProbe } from "../../pkg/api/probe.ts";
-import type { DataplaneStatus, EtcdStatus, PeerStatus, Status } from "../../pkg/api/status.ts";
+import type { DataplaneStatus, EtcdStatus, NetworkStatus, PeerStatus, Status } from "../../pkg/api/status.ts";
 import { bytes, span } from "../../pkg/base/amounts.ts";
 import { printable } from "../../pkg/base/printable.ts";
 import { troublesOf } from "../../pkg/diagnosis/troubles.ts";
@@ -46,12 +46,7 @@ function facts(status: Status, now: number): [string, string][] {
   return [
     ["agent", `twilld ${status.version}, running for ${span(now - status.startedAt)}`],
     ["node id", status.node.id],
-    [
-      "network",
-      network
-        ? `${network.networks.join(" ")}, ${network.backendType}, VNI ${network.vni}, port ${network.port}`
-        : "not read from etcd yet",
-    ],
+    ["network", network ? describeNetwork(network) : "not read from etcd yet"],
     [
       "underlay",
       underlay ? `${underlay.interface}, MTU ${underlay.mtu}, ${underlay.publicIps.join(" ")}` : "not chosen yet",
@@ -61,6 +56,11 @@ function facts(status: Status, now: number): [string, string][] {
     ...counters(dataplane),
     ["etcd", describeEtcd(status.etcd, now)],
   ];
+}
+
+function describeNetwork({ networks, backendType, vni, port }: NetworkStatus): string {
+  // host-gw sends no datagrams.
+  return [networks.join(" "), backendType, ...(vni > 0 ? [`VNI ${vni}`, `port ${port}`] : [])].join(", ");
 }
 
 function describeDataplane(dataplane: DataplaneStatus): string {
