@@ -9,7 +9,7 @@ const EXIT_CODES = `Exit codes:
   1  status: the node is not ready for pods; trace, probe: something does not come through;
      doctor: warnings; else: it could not be done, or not wholly
   2  the command line is wrong
-  3  the agent does not run, may not be asked, or cannot answer
+  3  the agent, or etcd where it is asked itself, does not run, may not be asked, or cannot answer
   4  doctor: something is broken
 `;
 

@@ -16,7 +16,7 @@ export async function runTrace(call: Call): Promise<Outcome> {
   const steps = await trace(target, known, new LinuxHost());
   const stop = steps.find((step) => step.stops !== undefined);
   const shown = call.json
-    ? toJson({ target: text, reaches: stop === undefined, stopsAt: stop?.what, steps })
+    ? toJson({ target: text, reaches: stop === undefined, stopsAt: stop?.what, steps: steps.map(inFull) })
     : showSteps(text, steps, call.screen);
   return { text: shown, code: stop ? EXIT.refused : EXIT.ok, problems: known.agent ? [] : [known.why] };
 }
@@ -30,6 +30,11 @@ async function knownFrom(call: Call): Promise<Known> {
     if (!(error instanceof AgentUnreachableError)) throw error;
     return { agent: false, why: error.message };
   }
+}
+
+// With every field, for programs.
+function inFull({ what, found, stops, doubt }: Step): Record<keyof Step, string | undefined> {
+  return { what, found, stops, doubt };
 }
 
 function showSteps(target: string, steps: readonly Step[], screen: Screen): string {

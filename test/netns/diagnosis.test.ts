@@ -146,6 +146,12 @@ describe.skipIf(notRoot)(rootTitle("what is wrong, found by twillctl"), () => {
     const overTun = await trace(1, lab.pod(2, 1).address);
     expect(names(overTun)).toEqual(["forwarding", "lease", "route", "device", "peer", "underlay", "mtu"]);
     expect(overTun).toMatchObject({ reaches: true, stopsAt: null });
+    expect(overTun.steps[0]).toEqual({
+      what: "forwarding",
+      found: "net.ipv4.ip_forward is 1",
+      stops: null,
+      doubt: null,
+    });
     expect(overTun.steps[3]?.found).toBe("twill.1, tun, MTU 1450, up");
     expect(overTun.steps[4]?.found).toBe("node2 (172.31.1.2), kernel, in-sync");
     const overKernel = await trace(2, lab.pod(1, 1).address);
