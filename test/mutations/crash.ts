@@ -240,6 +240,18 @@ export const CRASH: readonly Mutation[] = [
     test: { file: "test/sim/agent-start.test.ts", name: "goes on with the one before until it has" },
   },
   {
+    fault: "restart: the host can no longer open what the last run left",
+    handling: "etcd is asked beside, and may name a network that it can",
+    edits: [
+      {
+        file: "pkg/agent/reopening.ts",
+        find: "    if (!same) this.#dropped.abort();\n",
+        replace: "    void same;\n",
+      },
+    ],
+    test: { file: RESTART, name: "for want of an underlay does not keep it from what etcd says now" },
+  },
+  {
     fault: "the underlay goes down and up: on the kernel",
     handling: "routes that the kernel took away come back",
     edits: [

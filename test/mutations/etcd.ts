@@ -219,6 +219,30 @@ export const ETCD: readonly Mutation[] = [
     test: { file: OUTAGE, name: "has no space left" },
   },
   {
+    fault: "etcd refuses user, password or role",
+    handling: "a refusal is waited for, with its reason",
+    edits: [
+      {
+        file: "pkg/subnet/etcd-registry.ts",
+        find: 'error.reason === "unavailable" || error.reason === "refused"',
+        replace: 'error.reason === "unavailable"',
+      },
+    ],
+    test: { file: OUTAGE, name: "refuses: who is there stays, who starts waits" },
+  },
+  {
+    fault: "the network config is missing or mistyped at a restart",
+    handling: "that of the last run stays in use",
+    edits: [
+      {
+        file: "pkg/agent/membership.ts",
+        find: "await this.#enter(this.#restored?.network, signal)",
+        replace: "await this.#enter(undefined, signal)",
+      },
+    ],
+    test: { file: "test/sim/agent-restart.test.ts", name: "mistyped: it keeps its lease, follows the others" },
+  },
+  {
     fault: "etcd answers slowly",
     handling: "a deadline that leaves room, and a probe that does not hold up the events",
     edits: [

@@ -88,6 +88,18 @@ export const LEASES: readonly Mutation[] = [
     test: { file: RESTART, name: "with etcd down and the lease run out it carries packets and hands out nothing new" },
   },
   {
+    fault: "no subnet is left, and somebody widens the network config",
+    handling: "it is read again before each try",
+    edits: [
+      {
+        file: "pkg/agent/membership.ts",
+        find: "      network = await this.#enter(network, signal);\n",
+        replace: "",
+      },
+    ],
+    test: { file: TROUBLE, name: "out of subnets ends when the network config is widened" },
+  },
+  {
     fault: "somebody else takes the subnet",
     handling: "a conflict: never overwritten, ended when it is free",
     edits: [
