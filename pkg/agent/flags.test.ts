@@ -155,6 +155,11 @@ const bad: readonly { argv: readonly string[]; env?: Environment; says: readonly
     says: ['--resync is "soon": give a time as "24h", "90s" or a number of seconds'],
   },
   { argv: ["--state-dir=/proc/x"], says: ['--state-dir is "/proc/x": give a path where files can be made'] },
+  { argv: ["--subnet-file=/proc/x"], says: ['--subnet-file is "/proc/x": give a path where files can be made'] },
+  {
+    argv: ["--subnet-file=/run/../proc/x"],
+    says: ['--subnet-file is "/run/../proc/x": give a path where files can be made'],
+  },
   { argv: ["--state-dir=var"], says: ['--state-dir is "var": give an absolute path'] },
   {
     argv: [`--run-dir=/${"x".repeat(95)}`],
@@ -241,6 +246,12 @@ for (const { argv, level } of verbosities) {
     expect(warnings).toHaveLength(1);
   });
 }
+
+// As flannel writes it, which stays in that directory.
+test("a subnet file is relative to the directory that the agent was started in", () => {
+  expect(run(["--subnet-file=run/subnet.env"]).config.subnetFile).toBe(`${process.cwd()}/run/subnet.env`);
+  expect(run([], { FLANNELD_SUBNET_FILE: "subnet.env" }).config.subnetFile).toBe(`${process.cwd()}/subnet.env`);
+});
 
 test("a run directory loses its trailing slash", () => {
   expect(run(["--run-dir=/run/twill/"]).config.runDir).toBe("/run/twill");

@@ -17,7 +17,6 @@ import { originsOf } from "./origins.ts";
 import {
   absolutePath,
   address,
-  anyText,
   bool,
   choice,
   type Environment,
@@ -67,7 +66,7 @@ function readConfig(settings: Settings): AgentConfig {
   return {
     etcd: readEtcdConfig(settings),
     underlay: readUnderlayConfig(settings),
-    subnetFile: settings.value("subnet-file", anyText),
+    subnetFile: settings.value("subnet-file", fileToMake),
     ...readLeaseTimes(settings),
     ipMasq: settings.value("ip-masq", bool),
     ipMasqRandomFully: !settings.value("ip-masq-fully-random-disable", bool),
@@ -95,6 +94,11 @@ function readUnderlayConfig(settings: Settings): UnderlayConfig {
     ifaceCanReach: settings.optional("iface-can-reach", address()),
     publicIp,
   };
+}
+
+// The agent leaves the directory that it was started in.
+function fileToMake(text: string): string {
+  return absolutePath(resolve(text));
 }
 
 // Each is locked by itself, so that one directory for both would be taken by ourselves.
