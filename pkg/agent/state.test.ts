@@ -58,6 +58,14 @@ const broken = [
   { name: "another version", text: '{"version":2}' },
   { name: "a bad MAC", text: '{"version":1,"nodeId":"a","vtepMac":{"4":"x","6":"02:00:00:00:00:01"}}' },
   {
+    name: "a MAC of a group",
+    text: '{"version":1,"nodeId":"a","vtepMac":{"4":"ff:ff:ff:ff:ff:ff","6":"02:00:00:00:00:01"}}',
+  },
+  {
+    name: "a MAC of zeros",
+    text: '{"version":1,"nodeId":"a","vtepMac":{"4":"02:00:00:00:00:01","6":"00:00:00:00:00:00"}}',
+  },
+  {
     name: "an empty node id",
     text: '{"version":1,"nodeId":"","vtepMac":{"4":"02:00:00:00:00:01","6":"02:00:00:00:00:01"}}',
   },
@@ -70,6 +78,19 @@ const broken = [
       cluster: { ...CLUSTER, rows: [{ ...ROW, modRevision: 9 }] },
     }),
   },
+  ...[
+    { name: "a revision", cluster: { ...CLUSTER, revision: "x" } },
+    { name: "a row's revision", cluster: { ...CLUSTER, rows: [{ ...ROW, modRevision: "" }] } },
+    { name: "a row's lease", cluster: { ...CLUSTER, rows: [{ ...ROW, leaseId: "0x1" }] } },
+  ].map(({ name, cluster }) => ({
+    name: `${name} that is no number`,
+    text: JSON.stringify({
+      version: 1,
+      nodeId: "a",
+      vtepMac: { 4: "02:00:00:00:00:01", 6: "02:00:00:00:00:02" },
+      cluster,
+    }),
+  })),
 ];
 for (const c of broken) {
   test(`${c.name} is told, kept as a copy and replaced`, () => {

@@ -8,6 +8,7 @@ import type { Random } from "../base/backoff.ts";
 import { describeError, errorCode } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { LeaseRow } from "../lease/lease-table.ts";
+import { isUnicast } from "../lease/lease-value.ts";
 import type { LeaseKey } from "../lease/lease.ts";
 
 const VERSION = 1;
@@ -124,7 +125,7 @@ function decodeState(text: string): State {
   const macs = object(vtepMac, "vtepMac");
   const [mac4, mac6] = FAMILIES.map((family) => {
     const mac = parseMac(string(macs[family], `vtepMac ${family}`));
-    if (!mac) throw new Error(`vtepMac ${family} is not an Ethernet address`);
+    if (!mac || !isUnicast(mac)) throw new Error(`vtepMac ${family} is not an Ethernet address of one machine`);
     return mac;
   });
   if (!mac4 || !mac6) throw new Error("vtepMac is not complete");
@@ -145,15 +146,15 @@ function decodeCluster(cluster: Record<string, unknown>): Cluster {
     network: string(network, "cluster.network"),
     ownKey: string(ownKey, "cluster.ownKey"),
     expiresAt,
-    revision: string(revision, "cluster.revision"),
+    revision: decimal(revision, "cluster.revision"),
     rows: rows.map((row: unknown) => {
       const { key, value, createRevision, modRevision, leaseId } = object(row, "a row");
       return {
         key: string(key, "a row's key"),
         value: string(value, "a row's value"),
-        createRevision: string(createRevision, "a row's createRevision"),
-        modRevision: string(modRevision, "a row's modRevision"),
-        leaseId: string(leaseId, "a row's leaseId"),
+        createRevision: decimal(createRevision, "a row's createRevision"),
+        modRevision: decimal(modRevision, "a row's modRevision"),
+        leaseId: decimal(leaseId, "a row's leaseId"),
       };
     }),
   };
@@ -167,4 +168,11 @@ function object(value: unknown, what: string): Record<string, unknown> {
 function string(value: unknown, what: string): string {
   if (typeof value !== "string") throw new Error(`${what} is not text`);
   return value;
+}
+
+// int64 in etcd's rpc.proto, which goes as text.
+function decimal(value: unknown, what: string): string {
+  const text = string(value, what);
+  if (!/^-?\d{1,19}$/.test(text)) throw new Error(`${what} is not a number`);
+  return text;
 }

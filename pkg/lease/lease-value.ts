@@ -108,9 +108,11 @@ function vtepOf(json: JsonObject, name: string): Vtep | undefined {
   return { vni, mac };
 }
 
-// The all-zero address matters: an FDB entry for it is the kernel's default destination and would draw all traffic
-// without an entry of its own (man 8 bridge, "dst").
-function isUnicast(mac: Mac): boolean {
+/**
+ * Whether a MAC is that of one machine. The all-zero address matters: an FDB entry for it is the kernel's default
+ * destination and would draw all traffic without an entry of its own (man 8 bridge, "dst").
+ */
+export function isUnicast(mac: Mac): boolean {
   const bytes = macBytes(mac);
   return ((bytes[0] ?? 1) & 1) === 0 && bytes.some((byte) => byte !== 0);
 }
