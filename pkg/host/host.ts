@@ -168,6 +168,8 @@ export interface FdbEntry {
   readonly mac: Mac;
   readonly dst: Addr;
   readonly permanent: boolean;
+  /** Of one with a port, a VNI or an interface of its own, which are not the device's. */
+  readonly elsewhere?: true;
 }
 
 export interface LinkCounters {

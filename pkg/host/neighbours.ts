@@ -15,6 +15,11 @@ interface IpNeighbour {
 interface BridgeFdb {
   readonly mac: string;
   readonly dst?: string;
+  // Shown where they are not the device's (drivers/net/vxlan/vxlan_core.c, vxlan_fdb_info).
+  readonly port?: number;
+  readonly vni?: number;
+  readonly viaIf?: string;
+  readonly viaIfIndex?: number;
   readonly state?: string;
 }
 
@@ -34,7 +39,9 @@ export async function readFdb(commands: Commands, dev: string): Promise<FdbEntry
   const rows = (await readJson(commands, "bridge", ["-j", "fdb", "show", "dev", dev])) as readonly BridgeFdb[];
   return rows.flatMap((row) => {
     const [mac, dst] = [parseMac(row.mac), parseAddr(row.dst ?? "")];
-    return mac && dst ? [{ mac, dst, permanent: row.state === "permanent" }] : [];
+    const elsewhere = [row.port, row.vni, row.viaIf, row.viaIfIndex].some((own) => own !== undefined);
+    const entry = mac && dst && { mac, dst, permanent: row.state === "permanent" };
+    return entry ? [elsewhere ? { ...entry, elsewhere } : entry] : [];
   });
 }
 

@@ -124,6 +124,8 @@ describe.skipIf(notRoot)(rootTitle("the kernel plane"), () => {
     };
   }
 
+  const spoilFdb = (...words: string[]): string =>
+    inside(...`bridge fdb replace 0a:00:00:04:00:02 dst 198.51.100.2 dev flannel.1 permanent`.split(" "), ...words);
   const spoils: Record<string, () => void> = {
     "device deleted": () => ip("link", "delete", "flannel.1"),
     "IPv6 device deleted": () => ip("link", "delete", "flannel-v6.1"),
@@ -153,6 +155,9 @@ describe.skipIf(notRoot)(rootTitle("the kernel plane"), () => {
     "FDB entry deleted": () => inside("bridge", "fdb", "delete", "0a:00:00:04:00:02", "dev", "flannel.1"),
     "FDB entry changed": () =>
       inside("bridge", "fdb", "replace", "0a:00:00:04:00:02", "dst", "198.51.100.9", "dev", "flannel.1"),
+    "FDB entry with another port": () => spoilFdb("port", "4789"),
+    "FDB entry with another VNI": () => spoilFdb("vni", "7"),
+    "FDB entry with an interface": () => spoilFdb("via", "u1"),
     "FDB entry added": () =>
       inside("bridge", "fdb", "add", "0a:00:00:04:00:77", "dst", "198.51.100.9", "dev", "flannel.1"),
     "IPv6 FDB entry deleted": () => inside("bridge", "fdb", "delete", "0a:00:00:06:00:02", "dev", "flannel-v6.1"),

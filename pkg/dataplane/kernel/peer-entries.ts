@@ -99,7 +99,7 @@ export function entryChanges(
     }
     const [entry] = entryOf.get(mac) ?? [];
     entryOf.delete(mac);
-    if (entry?.permanent !== true || !sameAddr(entry.dst, publicIp)) {
+    if (entry?.permanent !== true || entry.elsewhere === true || !sameAddr(entry.dst, publicIp)) {
       missingEntries.push({ change: { kind: "fdb", dev, mac, dst: publicIp }, to });
     }
   }
