@@ -200,6 +200,8 @@ export interface Route {
   /** "kernel", "redirect", "boot" (what we write when it is left out), "static", or a number as text. */
   readonly protocol?: string;
   readonly metric?: number;
+  /** Of a row that is one of several next hops; cannot be asked for. */
+  readonly multipath?: true;
 }
 
 export interface RouteLookup {

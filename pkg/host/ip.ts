@@ -93,7 +93,8 @@ export async function readRoutes(commands: Commands, family: Family): Promise<Ro
     // `ip -N` gives the type of a route that is not unicast as a number; iproute2 leaves out "unicast" itself.
     if (row.type !== undefined && row.type !== "unicast" && row.type !== "1") continue;
     const dst = row.dst === "default" ? undefined : routeDst(row.dst);
-    for (const hop of row.nexthops ?? [row]) {
+    const hops = row.nexthops ?? [row];
+    for (const hop of hops) {
       if (hop.dev === undefined) continue;
       const via = parseAddr(hop.gateway ?? hop.via?.host ?? "");
       const src = parseAddr(row.prefsrc ?? "");
@@ -105,6 +106,7 @@ export async function readRoutes(commands: Commands, family: Family): Promise<Ro
         ...(src && { src }),
         ...(row.protocol !== undefined && { protocol: protocolName(row.protocol) }),
         ...(row.metric !== undefined && { metric: row.metric }),
+        ...(hops.length > 1 && { multipath: true }),
       };
       // What the kernel fills in reads as left out, so that a route reads back as it was written.
       const { metric: _, ...unset } = route;

@@ -42,6 +42,7 @@ export function sameRoute(a: Route, b: Route): boolean {
     sameAddr(a.via, b.via) &&
     sameAddr(a.src, b.src) &&
     (a.onlink ?? false) === (b.onlink ?? false) &&
+    a.multipath === b.multipath &&
     (a.protocol ?? DEFAULT_PROTOCOL) === (b.protocol ?? DEFAULT_PROTOCOL)
   );
 }

@@ -126,6 +126,8 @@ describe.skipIf(notRoot)(rootTitle("the kernel plane"), () => {
 
   const spoilFdb = (...words: string[]): string =>
     inside(...`bridge fdb replace 0a:00:00:04:00:02 dst 198.51.100.2 dev flannel.1 permanent`.split(" "), ...words);
+  const twoHops = (dst: string, first: string, second: string): string[] =>
+    `route replace ${dst} nexthop via ${first} onlink nexthop via ${second}`.split(" ");
   const spoils: Record<string, () => void> = {
     "device deleted": () => ip("link", "delete", "flannel.1"),
     "IPv6 device deleted": () => ip("link", "delete", "flannel-v6.1"),
@@ -141,6 +143,9 @@ describe.skipIf(notRoot)(rootTitle("the kernel plane"), () => {
     "IPv6 address deleted": () => ip("address", "delete", "fd05:0:0:1::/128", "dev", "flannel-v6.1"),
     "route deleted": () => ip("route", "delete", "10.5.2.0/24"),
     "route changed": () => ip("route", "replace", "10.5.2.0/24", "dev", "u0"),
+    "route with a second hop": () => ip(...twoHops("10.5.2.0/24", "10.5.2.0 dev flannel.1", "198.51.100.77 dev u0")),
+    "IPv6 route with a second hop": () =>
+      ip(...twoHops("fd05:0:0:2::/64", "fd05:0:0:2:: dev flannel-v6.1", "fd77::77 dev u0")),
     "route added": () => ip("route", "add", "10.5.77.0/24", "dev", "flannel.1"),
     "IPv6 route deleted": () => ip("route", "delete", "fd05:0:0:2::/64"),
     "IPv6 route changed": () => ip("route", "replace", "fd05:0:0:2::/64", "via", "fd77::9", "dev", "u0"),
