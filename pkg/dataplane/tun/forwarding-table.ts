@@ -27,7 +27,7 @@ export interface TableRow {
   readonly subnet: Prefix;
   readonly publicIp: Addr;
   readonly mac: Mac;
-  /** Whether there is surely no router on the way, which could find a packet of the underlay's MTU too large. */
+  /** Of IPv6: whether there is surely no router on the way, which could find a packet of the underlay's MTU too large. */
   readonly near?: boolean;
 }
 

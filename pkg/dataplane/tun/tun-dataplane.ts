@@ -182,7 +182,7 @@ export class TunDataplane implements Dataplane {
       directRouting: this.#options.backend.directRouting ?? false,
     });
     this.#isNear = kernel.isNear;
-    this.#post(this.#table(want, rows));
+    if (this.#families.includes(6)) this.#post(this.#table(want, rows));
     for (const [i, error] of kernel.routes) {
       const row = rows[i];
       const peer = want.peers.find((each) => row && each.subnet[row.family] === row.subnet);
@@ -224,7 +224,7 @@ export class TunDataplane implements Dataplane {
       ownMac: vtepMac,
       mtu: this.mtu,
       ownAddrs: addrs,
-      rows: rows.map((row) => ({ ...row, near: this.#isNear(row.publicIp) })),
+      rows: rows.map((row) => (row.family === 6 ? { ...row, near: this.#isNear(row.publicIp) } : row)),
     };
   }
 
