@@ -238,6 +238,9 @@ export type HostChange =
 
 export type NftFamily = "ip" | "ip6" | "inet";
 
+/** The tables of one family of addresses. */
+export const NFT_FAMILY = { 4: "ip", 6: "ip6" } as const;
+
 /** Tables by family and name: "ip filter", "inet firewall". */
 export type NftTables = ReadonlySet<string>;
 

@@ -2,7 +2,7 @@ import type { Family } from "../addr/family.ts";
 
 import { errorCode } from "../base/errors.ts";
 import type { Commands } from "./command.ts";
-import { HostError, type IptablesVariant, type NftTables } from "./host.ts";
+import { HostError, type IptablesVariant, NFT_FAMILY, type NftTables } from "./host.ts";
 import { listNftTable } from "./nft.ts";
 
 // One chain of ours in the filter table of iptables, in either variant. The legacy tool creates a table by looking at
@@ -29,7 +29,7 @@ export async function readIptablesInUse(
 // By nft, since iptables-nft of some versions creates the table by listing it. A table of this name with hooks other
 // than iptables' own was made by somebody who writes nft himself: iptables-nft cannot read it and must not add to it.
 async function nftInUse(commands: Commands, family: Family, tables: NftTables | undefined): Promise<boolean> {
-  const table = await listNftTable(commands, nftFamily(family), "filter", tables);
+  const table = await listNftTable(commands, NFT_FAMILY[family], "filter", tables);
   if (!table) return false;
   const foreign = ({ chain }: (typeof table.nftables)[number]): boolean =>
     chain?.hook !== undefined && !["INPUT", "FORWARD", "OUTPUT"].includes(chain.name);
@@ -142,16 +142,12 @@ async function mayHaveChain(
   tables?: NftTables,
 ): Promise<boolean> {
   if (variant === "legacy") return hasLegacyTable(commands, family, where.table);
-  const listed = await listNftTable(commands, nftFamily(family), where.table, tables);
+  const listed = await listNftTable(commands, NFT_FAMILY[family], where.table, tables);
   return listed?.nftables.some(({ chain }) => chain?.name === where.chain) ?? false;
 }
 
 function toolName(family: Family, variant: IptablesVariant): string {
   return `${family === 4 ? "iptables" : "ip6tables"}-${variant}`;
-}
-
-function nftFamily(family: Family): "ip" | "ip6" {
-  return family === 4 ? "ip" : "ip6";
 }
 
 function jumpsTo(line: string, chain: string): boolean {

@@ -19,6 +19,7 @@ import {
   type NftChain,
   type NftFamily,
   type NftTables,
+  NFT_FAMILY,
   type Route,
   type RouteLookup,
   type Vxlan,
@@ -436,8 +437,6 @@ export class MemoryHost implements Host {
     return at < 0 ? undefined : this.#failures.splice(at, 1)[0]?.reason;
   }
 }
-
-const NFT_FAMILY = { 4: "ip", 6: "ip6" } as const;
 
 const EVENT_OF: Readonly<Record<HostChange["kind"], HostEvent["kind"]>> = {
   link: "link",

@@ -3,7 +3,7 @@ import { type Prefix, formatPrefix } from "../addr/prefix.ts";
 import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { chainsAgainstPods } from "../host/forward-chains.ts";
-import type { Host, NftChain, NftTables } from "../host/host.ts";
+import { type Host, NFT_FAMILY, type NftChain, type NftTables } from "../host/host.ts";
 
 import { removeFlannelRules } from "./flannel-rules.ts";
 import { masqueradeChain } from "./masquerade.ts";
@@ -20,7 +20,6 @@ import { masqueradeChain } from "./masquerade.ts";
 
 const TABLE = "twill";
 const CHAIN = "TWILL-FWD";
-const NFT_FAMILY = { 4: "ip", 6: "ip6" } as const;
 
 export interface TrafficWant {
   /** The pod network and this node's part of it. */

@@ -1,11 +1,9 @@
 import type { Family } from "../../addr/family.ts";
 import { Lock } from "../../base/lock.ts";
 import type { Logger } from "../../base/logger.ts";
-import type { Host, NftChain } from "../../host/host.ts";
+import { type Host, NFT_FAMILY, type NftChain } from "../../host/host.ts";
 import type { Destination } from "./peer-entries.ts";
 import { INPUT, NEWCOMERS, podRules, SENDER_TABLE, type SenderRule, senderChains } from "./sender-rules.ts";
-
-const NFT_FAMILY = { 4: "ip", 6: "ip6" } as const;
 
 /**
  * Keeps the sender rules of one family in nftables, in a table of their own that is written whole in one transaction. nft
