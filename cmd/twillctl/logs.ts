@@ -1,3 +1,4 @@
+import type { AgentClient } from "../../pkg/api/client.ts";
 import { printable } from "../../pkg/base/printable.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
 import { repeat } from "./repeat.ts";
@@ -7,21 +8,30 @@ const LOOK_MS = 500;
 
 /** What the agent has logged lately, as it keeps it in memory; with --follow also what comes. */
 export async function runLogs(call: Call): Promise<Outcome> {
-  let after = 0;
-  let startedAt: number | undefined;
+  let last: Line | undefined;
   const look = async (): Promise<void> => {
-    const agent = await call.agent();
-    const status = await agent.status();
-    // Another process: it numbers its lines from the beginning.
-    if (status.startedAt !== startedAt) after = 0;
-    ({ startedAt } = status);
-    for (const { sequence, text } of await agent.logs(after)) {
-      call.write(call.json ? `${text.trimEnd()}\n` : showLine(text, call.screen));
-      after = sequence;
+    for (const line of await linesBehind(last, await call.agent())) {
+      call.write(call.json ? `${line.text.trimEnd()}\n` : showLine(line.text, call.screen));
+      last = line;
     }
   };
   await (call.flags.get("follow") === "true" ? repeat(call, LOOK_MS, look) : look());
   return { text: "", code: EXIT.ok };
+}
+
+interface Line {
+  readonly sequence: number;
+  readonly text: string;
+}
+
+// The last line is asked for once more. Where another has its number, or none has it or a higher one, this is another
+// process, which numbers its lines from the beginning.
+async function linesBehind(last: Line | undefined, agent: AgentClient): Promise<readonly Line[]> {
+  if (!last) return agent.logs(0);
+  const [first, ...rest] = await agent.logs(last.sequence - 1);
+  if (first?.sequence === last.sequence && first.text === last.text) return rest;
+  // Lines that the agent keeps no more were missed.
+  return first && first.sequence > last.sequence ? [first, ...rest] : agent.logs(0);
 }
 
 const COLOURS = { error: "red", warn: "yellow", info: undefined, debug: "dim" } as const;

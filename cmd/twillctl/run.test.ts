@@ -289,17 +289,43 @@ test("--watch goes on when the agent is restarted, and tells once that it was aw
   expect(err).toMatch(/^twillctl: [^\n]*(no agent runs here|closed the connection)[^\n]*\n$/);
 });
 
-test("logs --follow goes on with the lines of an agent that was restarted", async () => {
+test.each([
+  { has: "fewer lines", lines: ["three"] },
+  { has: "as many lines", lines: ["three", "four"] },
+  { has: "more lines", lines: ["three", "four", "five"] },
+])("logs --follow goes on with the lines of an agent that was restarted and $has", async ({ lines }) => {
   const server = await serve(linesOf("one", "two"));
   const ctrlC = new AbortController();
   const screen = { ...terminal, signal: ctrlC.signal };
   const following = run(["logs", "--follow", "--json"], { TWILL_SOCKET: socket }, screen);
   await until(() => out === "one\ntwo\n");
-  await restarted(server, linesOf("three"));
-  await until(() => out.includes("three"));
+  await restarted(server, linesOf(...lines));
+  await until(() => out.includes(lines.at(-1) ?? ""));
   ctrlC.abort();
   expect(await following).toBe(EXIT.ok);
-  expect(out).toBe("one\ntwo\nthree\n");
+  expect(out).toBe(`one\ntwo\n${lines.join("\n")}\n`);
+});
+
+test("logs --follow shows every line that comes, once, and asks for lines alone", async () => {
+  let statuses = 0;
+  const count = (): number => statuses++;
+  asked.on("status", count);
+  const lines = linesOf("one");
+  await serve(lines);
+  const ctrlC = new AbortController();
+  const screen = { ...terminal, signal: ctrlC.signal };
+  const following = run(["logs", "--follow", "--json"], { TWILL_SOCKET: socket }, screen);
+  await until(() => out === "one\n");
+  lines.add("two");
+  await until(() => out.includes("two"));
+  // More than are kept between two looks.
+  for (let i = 3; i < 20; i++) lines.add(String(i));
+  await until(() => out.includes("19"));
+  ctrlC.abort();
+  expect(await following).toBe(EXIT.ok);
+  asked.off("status", count);
+  expect(out).toBe(`one\ntwo\n${Array.from({ length: 10 }, (_, i) => `${i + 10}\n`).join("")}`);
+  expect(statuses).toBe(0);
 });
 
 test("a time that no timer can keep is refused before anything is recorded", async () => {
