@@ -30,7 +30,7 @@ export function describeChange(change: HostChange): string {
     case "fdb":
       return `add the FDB entry ${change.mac} dst ${formatAddr(change.dst)} to ${change.dev}`;
     case "delete-fdb":
-      return `delete the FDB entry ${change.mac} dst ${formatAddr(change.dst)} from ${change.dev}`;
+      return `delete the FDB entry ${change.mac} from ${change.dev}`;
   }
 }
 

@@ -234,7 +234,8 @@ export type HostChange =
   | { readonly kind: "neighbour"; readonly dev: string; readonly addr: Addr; readonly mac: Mac }
   | { readonly kind: "delete-neighbour"; readonly dev: string; readonly addr: Addr }
   | { readonly kind: "fdb"; readonly dev: string; readonly mac: Mac; readonly dst: Addr }
-  | { readonly kind: "delete-fdb"; readonly dev: string; readonly mac: Mac; readonly dst: Addr };
+  // Wherever it leads.
+  | { readonly kind: "delete-fdb"; readonly dev: string; readonly mac: Mac };
 
 export type NftFamily = "ip" | "ip6" | "inet";
 

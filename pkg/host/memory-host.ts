@@ -313,7 +313,7 @@ export class MemoryHost implements Host {
         return replace(link.fdb, entry, (other) => other.mac === change.mac);
       }
       case "delete-fdb":
-        return remove(link.fdb, (other) => other.mac === change.mac && sameAddr(other.dst, change.dst));
+        return remove(link.fdb, (other) => other.mac === change.mac);
       case "address":
         return this.#addAddress(link, change.address);
       case "delete-address":

@@ -52,9 +52,11 @@ export function neighbourLine(change: HostChange & { kind: "neighbour" | "delete
 }
 
 export function fdbLine(change: HostChange & { kind: "fdb" | "delete-fdb" }): string {
-  const { kind, mac, dst, dev } = change;
-  const entry = `${mac} dst ${formatAddr(dst)} dev ${dev} self`;
-  return kind === "fdb" ? `fdb replace ${entry} permanent` : `fdb delete ${entry}`;
+  const { mac, dev } = change;
+  // With a destination it would have to match port, VNI and interface too (drivers/net/vxlan/vxlan_core.c,
+  // vxlan_fdb_find_rdst); without one the kernel deletes whatever the MAC has.
+  if (change.kind === "delete-fdb") return `fdb delete ${mac} dev ${dev} self`;
+  return `fdb replace ${mac} dst ${formatAddr(change.dst)} dev ${dev} self permanent`;
 }
 
 async function readJson(commands: Commands, tool: string, args: readonly string[]): Promise<readonly unknown[]> {

@@ -56,6 +56,11 @@ const kernelPlane: readonly Spoil[] = [
   { what: "FDB entry deleted", command: "bridge fdb delete MAC dev DEV" },
   { what: "FDB entry changed", command: "bridge fdb replace MAC dst 172.31.9.9 dev DEV" },
   { what: "FDB entry added", command: "bridge fdb append 0a:00:00:00:00:77 dst 172.31.9.9 dev DEV" },
+  { what: "FDB entry with a port added", command: "bridge fdb append 0a:00:00:00:00:77 dst 172.31.9.9 port 9 dev DEV" },
+  {
+    what: "FDB entries for the rest added",
+    command: "for n in 8 9; do bridge fdb append 00:00:00:00:00:00 dst 172.31.9.$n dev DEV; done",
+  },
   { what: "sender rules flushed", command: "nft flush chain ip twill-sender input" },
 ];
 

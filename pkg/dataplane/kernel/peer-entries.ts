@@ -106,8 +106,8 @@ export function entryChanges(
   for (const { permanent, addr } of neighbourOf.values()) {
     if (permanent) removals.push({ kind: "delete-neighbour", dev, addr });
   }
-  for (const { permanent, mac, dst } of [...entryOf.values()].flat()) {
-    if (permanent) removals.push({ kind: "delete-fdb", dev, mac, dst });
+  for (const [mac, entries] of entryOf) {
+    if (entries.some(({ permanent }) => permanent)) removals.push({ kind: "delete-fdb", dev, mac });
   }
   return { additions: [...missingNeighbours, ...missingEntries], removals };
 }
