@@ -60,6 +60,20 @@ test("an address that nothing routes is where a packet stops, with an agent and 
     expect(await last("198.51.100.8", asked)).toEqual({ what: "route", found: "none", stops: "there is no route" });
 });
 
+test("an agent that knows of no lease does not say that nobody has the subnet", async () => {
+  const waiting = { ...status, ready: false, problems: ["etcd cannot be reached"], network: undefined, peers: [] };
+  const steps = await trace(addr("10.5.7.8"), { agent: true, status: waiting, leases: [] }, dualStack());
+  expect(steps.slice(-2)).toEqual([
+    {
+      what: "lease",
+      found: "not known: the agent knows of no lease",
+      doubt: "whether 10.5.7.8 is a pod, and whose, is not known: etcd cannot be reached",
+    },
+    { what: "route", found: "none", stops: "there is no route" },
+  ]);
+  expect((await trace(addr("10.5.7.8"), known, dualStack())).at(-1)?.stops).toContain("no node holds a subnet");
+});
+
 test("IPv6 has the MTU of its own on the overlay's device", async () => {
   expect(await last("10.5.2.9", known)).toEqual({
     what: "mtu",

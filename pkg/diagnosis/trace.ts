@@ -48,7 +48,7 @@ async function* walk(target: Addr, known: Known, host: Host): AsyncGenerator<Ste
   }
   const { status } = known;
   const lease = known.leases.find((one) => one.subnets.some((text) => holds(text, target)));
-  yield leaseStep(target, lease, status);
+  yield known.leases.length === 0 ? unknownLease(target, status) : leaseStep(target, lease, status);
   if (!lease) return yield plainRoute(route);
   if (lease.own) return yield* toOwnPod(target, route, links, host);
   yield* toPeer(target, lease, status, route, links, host);
@@ -74,6 +74,15 @@ async function* forwarding({ family }: Addr, host: Host): AsyncGenerator<Step> {
 
 function plainRoute(route: RouteLookup | undefined): Step {
   return { what: "route", found: describeRoute(route), ...(!route && { stops: "there is no route" }) };
+}
+
+// A table that was read holds the own lease at least.
+function unknownLease(target: Addr, { problems }: Status): Step {
+  return {
+    what: "lease",
+    found: "not known: the agent knows of no lease",
+    doubt: `whether ${formatAddr(target)} is a pod, and whose, is not known: ${problems[0] ?? "see twillctl status"}`,
+  };
 }
 
 function leaseStep(target: Addr, lease: LeaseStatus | undefined, status: Status): Step {
