@@ -207,17 +207,47 @@ export class Membership {
   // The network of which we are to have a subnet, and the data plane open for it. Where etcd has no config of use, the one
   // that was in use before stays, as with a node that runs.
   async #enter(before: NetworkConfig | undefined, signal: AbortSignal): Promise<NetworkConfig> {
-    const { subnets, overlay } = this.#parts;
-    let network: NetworkConfig | undefined;
-    try {
-      network = await subnets.networkConfig(signal, before);
-    } finally {
-      await this.#reopening?.end(network);
+    const { subnets, log } = this.#parts;
+    for (;;) {
+      let network: NetworkConfig | undefined;
+      try {
+        network = await subnets.networkConfig(signal, before);
+      } finally {
+        await this.#reopening?.end(network);
+      }
+      if (network === before) await this.#lookAtConfig(formatNetworkConfig(network));
+      else this.#configProblem = undefined;
+      if (await this.#use(network, signal)) return network;
+      log.info("the network config has changed while the host had no underlay for it");
     }
-    if (network === before) await this.#lookAtConfig(formatNetworkConfig(network));
-    else this.#configProblem = undefined;
-    await overlay.use(network, signal);
-    return network;
+  }
+
+  // Opens the data plane. That waits for an underlay, and the way out may be another config: resolves to false where etcd
+  // names another network meanwhile.
+  async #use(network: NetworkConfig, signal: AbortSignal): Promise<boolean> {
+    const { overlay, clock, resync } = this.#parts;
+    const reference = formatNetworkConfig(network);
+    const [other, open] = [new AbortController(), new AbortController()];
+    const stop = AbortSignal.any([signal, other.signal]);
+    const look = async (): Promise<void> => {
+      const end = AbortSignal.any([stop, open.signal]);
+      while (!end.aborted) {
+        await sleep(clock, resync, end);
+        const now = end.aborted ? undefined : await this.#networkNow();
+        if (now && "config" in now && formatNetworkConfig(now.config) !== reference) other.abort();
+      }
+    };
+    const looking = look();
+    try {
+      await overlay.use(network, stop);
+      return true;
+    } catch (error) {
+      if (signal.aborted || !other.signal.aborted) throw error;
+      return false;
+    } finally {
+      open.abort();
+      await looking;
+    }
   }
 
   // A node whose address is in use, or for which no subnet is left, waits: either may change without a restart, and so may
@@ -269,20 +299,29 @@ export class Membership {
   }
 
   async #configDifference(reference: string): Promise<string | undefined> {
+    const now = await this.#networkNow();
+    if (!now) return "unknown";
+    if ("problem" in now) return now.problem;
+    if (formatNetworkConfig(now.config) === reference) return undefined;
+    return "the network config in etcd has changed: restart twilld to apply it";
+  }
+
+  // What etcd names now; undefined where it does not answer, which the loops that need it tell.
+  async #networkNow(): Promise<{ readonly config: NetworkConfig } | { readonly problem: string } | undefined> {
     let text: string | undefined;
     try {
       text = await this.#parts.readConfig();
     } catch {
-      // That etcd is away is told by the loops that need it.
-      return "unknown";
+      return undefined;
     }
-    if (text === undefined) return "the network config has been removed from etcd: what was read before stays in use";
+    if (text === undefined)
+      return { problem: "the network config has been removed from etcd: what was read before stays in use" };
     try {
-      if (formatNetworkConfig(parseNetworkConfig(text)) === reference) return undefined;
+      return { config: parseNetworkConfig(text) };
     } catch (error) {
-      return `the network config in etcd is wrong now, what was read before stays in use: ${describeError(error)}`;
+      const problem = `the network config in etcd is wrong now, what was read before stays in use: ${describeError(error)}`;
+      return { problem };
     }
-    return "the network config in etcd has changed: restart twilld to apply it";
   }
 
   #attrs(): LeaseAttrs | undefined {

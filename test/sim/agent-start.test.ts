@@ -168,6 +168,32 @@ test("a restart with a network that the host has no underlay for goes on with th
   expect(a.subnetEnv?.network[6]?.map(formatPrefix)).toEqual(["fd05::/48"]);
 });
 
+test("a config put right lets a node go on that waits for an underlay, in its first run and after a restart", async () => {
+  const right = '{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}';
+  const wrong = '{"EnableIPv6":true,"Network":"10.5.0.0/16","IPv6Network":"fd05::/48","Backend":{"Type":"vxlan"}}';
+  const node = cluster.node(1);
+  node.setAddress("192.0.2.1/24");
+  node.route("0.0.0.0/0", "192.0.2.254");
+  const subnets: unknown[] = [];
+  for (const run of ["first", "second"]) {
+    cluster.config(wrong);
+    await node.start();
+    await cluster.clock.advance(10 * MINUTE);
+    expect(node.agent.status().problems.join(), run).toMatch(/IPv6/);
+    expect(node.ready, run).toBe(false);
+    // What cannot be used is no way out.
+    cluster.config("{");
+    await cluster.clock.advance(10 * MINUTE);
+    expect(node.agent.status().problems.join(), run).toMatch(/IPv6/);
+    cluster.config(right);
+    await cluster.clock.advance(10 * MINUTE);
+    expect(node.agent.status(), run).toMatchObject({ ready: true, problems: [] });
+    subnets.push(node.agent.status().lease?.subnets);
+    await node.stop();
+  }
+  expect(subnets[1]).toEqual(subnets[0]);
+});
+
 test("a host that cannot carry packets ends the agent, and no lease was taken", async () => {
   cluster.config();
   const node = cluster.node(1);
