@@ -70,7 +70,10 @@ const RESTORE_MS = 1_000;
 // Until the programs that watch the host listen.
 const WATCH_BEGINS_MS = 1_000;
 
-const SAVE_DELAY_MS = 1_000;
+// Peers come in numbers, and a save of many to a slow disk takes its time: so many times as long is waited after one. What
+// a kill in the meantime loses is routed again only when etcd answers.
+const SAVE_PAUSE_FACTOR = 10;
+const SAVE_PAUSE_MS = 1_000;
 
 const AFTER_WELCOME_MS = 250;
 
@@ -361,12 +364,12 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
   async #pass(scope: Scope): Promise<readonly string[] | undefined> {
     if (this.#leaving) return undefined;
     const problems = await this.#bringAbout(scope);
+    if (problems) this.#saveWanted.notify();
     this.#announce();
     if (!problems) return undefined;
     const failures = [...problems];
     const unpublished = await this.#membership.publish();
     if (unpublished !== undefined) failures.push(unpublished);
-    this.#saveWanted.notify();
     return failures;
   }
 
@@ -379,6 +382,7 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
 
   readonly #onLeases = (): void => {
     const { own, peers } = this.#membership;
+    this.#saveWanted.notify();
     const welcome = own && peers && !this.#leaving ? this.#overlay.welcome(own, peers) : undefined;
     if (!welcome) return this.#reconcile.wake();
     // A peer seldom comes alone, and a pass in between would hold up the next.
@@ -435,15 +439,18 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
     const { clock } = this.#parts;
     signal.addEventListener("abort", this.#saveWanted.notify, { once: true });
     while (!signal.aborted) {
-      if (await this.#saveWanted.wait(3_600_000)) await sleep(clock, SAVE_DELAY_MS, signal);
-      this.#save();
+      await this.#saveWanted.wait(3_600_000);
+      const began = clock.now();
+      if (!this.#save()) continue;
+      await sleep(clock, Math.min(SAVE_PAUSE_MS, SAVE_PAUSE_FACTOR * (clock.now() - began)), signal);
     }
   }
 
-  #save(): void {
+  /** Returns whether there was anything new. */
+  #save(): boolean {
     const cluster = this.#membership.remember();
     if (cluster) this.#state = { ...this.#state, vtepMac: this.#overlay.vtepMac, cluster };
-    this.#parts.stateFile.save(this.#state);
+    return this.#parts.stateFile.save(this.#state);
   }
 }
 

@@ -76,10 +76,13 @@ export class StateFile {
     }
   }
 
-  /** Writes the state where it differs from the file. A failure is told once, here and in `problem`, and never thrown. */
-  save(state: State): void {
+  /**
+   * Writes the state where it differs from the file, and returns whether it does. A failure is told once, here and in
+   * `problem`, and never thrown.
+   */
+  save(state: State): boolean {
     const text = encodeState(state);
-    if (text === this.#written) return;
+    if (text === this.#written) return false;
     try {
       writeFileAtomic(this.path, text, { mode: 0o600, dirMode: 0o755 });
       this.#written = text;
@@ -90,6 +93,7 @@ export class StateFile {
       this.#problem = `cannot save ${this.path}: ${describeError(error)}`;
       if (!told) this.#log.warn("cannot save the state, a restart would forget it", { path: this.path, err: error });
     }
+    return true;
   }
 
   #fresh(): State {

@@ -48,6 +48,18 @@ export const CRASH: readonly Mutation[] = [
     },
   },
   {
+    fault: "kill -9 right after the node became ready or a peer joined, etcd down",
+    handling: "state.json is written at once, and a pause comes after it",
+    edits: [
+      {
+        file: "pkg/agent/agent.ts",
+        find: "      const began = clock.now();\n",
+        replace: "      await sleep(clock, SAVE_PAUSE_MS, signal);\n      const began = clock.now();\n",
+      },
+    ],
+    test: { file: RESTART, name: "in the instant in which it became ready" },
+  },
+  {
     fault: "restart: what a node does beside carrying packets takes longer to load than the packet loop",
     handling: "it waits until the data plane carries what the last run knew",
     edits: [

@@ -34,6 +34,45 @@ test("subnet, VTEP MAC and node id stay, and no key is written anew", async () =
   expect(node.ready).toBe(true);
 });
 
+describe("killed without a moment's notice, it carries its pods without etcd", () => {
+  /** As kill -9 after so many milliseconds, and then a start while etcd is away. */
+  async function killed(node: SimNode, afterMs: number): Promise<void> {
+    await cluster.clock.advance(afterMs);
+    const path = join(node.config.stateDir, "state.json");
+    const atThatInstant = readFileSync(path, "utf8");
+    await node.stop();
+    writeFileSync(path, atThatInstant);
+    cluster.etcd.down = true;
+    node.planes.length = 0;
+    await node.start();
+    await cluster.clock.advance(10_000);
+  }
+
+  test("in the instant in which it became ready", async () => {
+    cluster.config();
+    const [node, peer] = [cluster.node(1), cluster.node(2)];
+    await peer.start();
+    await node.start();
+    expect(node.ready).toBe(true);
+    const { programmed } = node;
+    await killed(node, 0);
+    expect(node.ready).toBe(true);
+    expect(node.programmed).toEqual(programmed);
+  });
+
+  test("in the instant in which a peer was programmed", async () => {
+    cluster.config();
+    const [node, peer] = [cluster.node(1), cluster.node(2)];
+    await node.start();
+    await cluster.clock.advance(10_000);
+    await peer.start();
+    const { programmed } = node;
+    expect(programmed?.peers).toEqual([peer.key]);
+    await killed(node, 0);
+    expect(node.programmed).toEqual(programmed);
+  });
+});
+
 describe("stopped for longer than the TTL", () => {
   /** A node whose lease has run out while it was stopped, and the key that it had. */
   async function expired(): Promise<{ node: SimNode; key: string }> {
