@@ -3,10 +3,14 @@ import { span } from "../../pkg/base/amounts.ts";
 import { type Call, EXIT, type Outcome } from "./command.ts";
 import { type Cell, type Screen, table } from "./screen.ts";
 import { toJson } from "./to-json.ts";
+import { UsageError } from "./usage-error.ts";
 
 /** The leases as the agent knows them, or with --etcd as they stand there. */
 export async function runLeases(call: Call): Promise<Outcome> {
-  const { leases, problems, prefix } = call.flags.get("etcd") === "true" ? await fromEtcd(call) : await fromAgent(call);
+  const inEtcd = call.flags.get("etcd") === "true";
+  const stray = inEtcd ? undefined : call.given.find(({ name }) => name.startsWith("etcd-"));
+  if (stray) throw new UsageError(`--${stray.name} says which etcd, but the agent is asked: add --etcd`);
+  const { leases, problems, prefix } = inEtcd ? await fromEtcd(call) : await fromAgent(call);
   return { text: call.json ? toJson({ leases }) : showLeases(leases, call.screen, prefix), code: EXIT.ok, problems };
 }
 

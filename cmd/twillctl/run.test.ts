@@ -214,6 +214,16 @@ test("without an agent one sentence and 3", async () => {
   );
 });
 
+test("leases takes the flags of etcd with --etcd alone", async () => {
+  await serve();
+  const argv = ["leases", "--etcd-endpoints=http://192.0.2.1:2379"];
+  expect(await run(argv, { TWILL_SOCKET: socket }, terminal)).toBe(EXIT.usage);
+  expect(err).toBe("twillctl: --etcd-endpoints says which etcd, but the agent is asked: add --etcd\n");
+  expect(await run(["leases"], { TWILL_SOCKET: socket, TWILL_ETCD_ENDPOINTS: "http://192.0.2.1:2379" }, terminal)).toBe(
+    EXIT.ok,
+  );
+});
+
 test("ui needs one agent that answers, and a port that is one", async () => {
   expect(await run(["ui", "--socket", socket, "--socket", `${socket}2`], {}, terminal)).toBe(EXIT.unreachable);
   expect(err).toBe(
