@@ -252,6 +252,14 @@ export const CRASH: readonly Mutation[] = [
     test: { file: "test/sim/agent-start.test.ts", name: "goes on with the one before until it has" },
   },
   {
+    fault: "a network config that the host has no underlay for, and that is put right",
+    handling: "etcd is asked again while the underlay is waited for",
+    edits: [
+      { file: "pkg/agent/membership.ts", find: "!== reference) other.abort();", replace: "!== reference) continue;" },
+    ],
+    test: { file: "test/sim/agent-start.test.ts", name: "a config put right lets a node go on" },
+  },
+  {
     fault: "restart: the host can no longer open what the last run left",
     handling: "etcd is asked beside, and may name a network that it can",
     edits: [
