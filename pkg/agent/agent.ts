@@ -382,12 +382,14 @@ export class Agent implements Control, HealthSource, MetricsSource, Supervised {
 
   readonly #onLeases = (): void => {
     const { own, peers } = this.#membership;
-    this.#saveWanted.notify();
     const welcome = own && peers && !this.#leaving ? this.#overlay.welcome(own, peers) : undefined;
     if (!welcome) return this.#reconcile.wake();
     // A peer seldom comes alone, and a pass in between would hold up the next.
     this.#reconcile.ring("leases", AFTER_WELCOME_MS);
-    void welcome.then((done) => (done ? undefined : this.#reconcile.wake()));
+    void welcome.then((done) => {
+      this.#saveWanted.notify();
+      if (!done) this.#reconcile.wake();
+    });
   };
 
   readonly #onHostEvent = (event: HostEvent): void => {

@@ -70,6 +70,18 @@ describe("killed without a moment's notice, it carries its pods without etcd", (
     await killed(node);
     expect(node.programmed).toEqual(programmed);
   });
+
+  test("in the instant in which a peer was welcomed, before a pass", async () => {
+    cluster.config();
+    const [node, peer] = [cluster.node(1), cluster.node(2)];
+    node.prepare = (plane) => void Object.assign(plane, { welcome: () => Promise.resolve(true) });
+    await node.start();
+    await cluster.clock.advance(10_000);
+    await peer.start();
+    expect(node.programmed?.peers).toEqual([]);
+    await killed(node);
+    expect(node.programmed?.peers).toEqual([peer.key]);
+  });
 });
 
 describe("stopped for longer than the TTL", () => {
